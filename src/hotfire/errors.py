@@ -1,0 +1,244 @@
+"""Every error of ours, in one tree.
+
+HotfireError                      the user can mend it: one message, one next step; exit 1
+├── ConfigError                   config.yml: the file, line, column and key
+├── ProjectError                  the project's files: a missing entry point, artifact, example
+│   └── HandlerError              the handler's source: a syntax error, functions that exclude each other
+├── ArchiveError                  model data that cannot be packed or must not be unpacked
+├── RegionError                   the local region as its clients see it
+│   ├── RegionNotRunning
+│   ├── RegionMismatch            a region of another version
+│   ├── PortInUse
+│   └── StoreError                its database is of a newer version, or cannot be opened
+├── DeployError                   a call of the plan that failed
+│   ├── ForeignEndpoint           the endpoint is another project's
+│   └── EndpointFailed            it did not come into service
+├── UsageError                    exit 2
+├── InstanceError                 what hosts a variant, as `endpoints` sees it
+│   ├── LoadFailed                the handler could not load; carries its traceback
+│   ├── WorkerDied                with a request in hand
+│   ├── DeadlineExceeded          a request took longer than it may
+│   └── QueueFull                 more requests wait than may
+└── ServiceError                  what an AWS client is answered: a code and an HTTP status
+    ├── ValidationException       400
+    ├── SerializationException    400
+    ├── UnknownOperation          400
+    ├── UnrecognizedClient        403
+    ├── AccessDenied              403
+    ├── ResourceInUse             400
+    ├── ResourceNotFound          400
+    ├── ResourceLimitExceeded     400
+    ├── ValidationError           400  (runtime)
+    ├── ModelError                424  (runtime)
+    ├── ModelNotReady             429  (runtime)
+    ├── Throttling                429  (runtime)
+    ├── InternalFailure           500
+    └── ServiceUnavailable        503
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+
+class HotfireError(Exception):
+    """Something the user can mend.
+
+    `message` says what was wrong and where, `advice` what to do next; both are whole sentences
+    without a trailing newline.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+
+class ConfigError(HotfireError):
+    """A mistake in `config.yml`. `line` and `column` count from 1, as editors do."""
+
+    def __init__(
+        self,
+        message: str,
+        advice: str = "",
+        *,
+        file: Path | None = None,
+        line: int | None = None,
+        column: int | None = None,
+        key: str | None = None,
+    ) -> None:
+        place = ":".join(str(part) for part in (file, line, column) if part is not None)
+        super().__init__(f"{place}: {message}" if place else message, advice)
+        self.file, self.line, self.column, self.key = file, line, column, key
+
+
+class ProjectError(HotfireError):
+    """A file of the project is missing or is not what it must be."""
+
+
+class HandlerError(ProjectError):
+    """The handler's source cannot be served as it stands."""
+
+
+class ArchiveError(HotfireError):
+    """Model data that cannot be packed, or an archive that must not be unpacked."""
+
+
+class RegionError(HotfireError):
+    """The local region cannot be reached or started."""
+
+
+class RegionNotRunning(RegionError):
+    """No region of this user answers."""
+
+
+class RegionMismatch(RegionError):
+    """The region that answers is of another version of Hotfire."""
+
+
+class PortInUse(RegionError):
+    """The port that was asked for is another program's."""
+
+
+class StoreError(RegionError):
+    """The region's database cannot be used."""
+
+
+class DeployError(HotfireError):
+    """A call of the plan failed; what it began has been undone."""
+
+
+class ForeignEndpoint(DeployError):
+    """The endpoint belongs to another project."""
+
+
+class EndpointFailed(DeployError):
+    """The endpoint did not come into service."""
+
+
+class UsageError(HotfireError):
+    """The command line asks for what cannot be done."""
+
+    exit_code = 2
+
+
+class InstanceError(HotfireError):
+    """What hosts a variant failed."""
+
+
+class LoadFailed(InstanceError):
+    """The handler could not be loaded. `trace` is the whole traceback, as Python prints it."""
+
+    def __init__(self, message: str, trace: str = "") -> None:
+        super().__init__(message)
+        self.trace = trace
+
+
+class WorkerDied(InstanceError):
+    """A worker ended with a request in hand."""
+
+
+class DeadlineExceeded(InstanceError):
+    """A request was not answered by its deadline."""
+
+
+class QueueFull(InstanceError):
+    """As many requests wait for this instance as may."""
+
+
+class ServiceError(HotfireError):
+    """What an AWS client is answered. `members` are the error shape's further members."""
+
+    code: ClassVar[str] = "InternalFailure"
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str, **members: Any) -> None:
+        super().__init__(message)
+        self.members = members
+
+
+class ValidationException(ServiceError):
+    """A parameter that the service model refuses, or an unknown resource (`Could not find …`)."""
+
+    code, status = "ValidationException", 400
+
+
+class SerializationException(ServiceError):
+    """A body that is not what the protocol says."""
+
+    code, status = "SerializationException", 400
+
+
+class UnknownOperation(ServiceError):
+    """An operation that the service model or this region does not have."""
+
+    code, status = "UnknownOperationException", 400
+
+
+class UnrecognizedClient(ServiceError):
+    """The request does not carry the region's access key."""
+
+    code, status = "UnrecognizedClientException", 403
+
+
+class AccessDenied(ServiceError):
+    """A request of a web page elsewhere, or for another host."""
+
+    code, status = "AccessDeniedException", 403
+
+
+class ResourceInUse(ServiceError):
+    """Another resource still needs this one."""
+
+    code, status = "ResourceInUse", 400
+
+
+class ResourceNotFound(ServiceError):
+    """A resource that is not there, where the API says so by this code."""
+
+    code, status = "ResourceNotFound", 400
+
+
+class ResourceLimitExceeded(ServiceError):
+    """More of something than an account may have."""
+
+    code, status = "ResourceLimitExceeded", 400
+
+
+class ValidationError(ServiceError):
+    """The runtime's own spelling of `ValidationException`."""
+
+    code, status = "ValidationError", 400
+
+
+class ModelError(ServiceError):
+    """The model answered with something other than 2xx."""
+
+    code, status = "ModelError", 424
+
+
+class ModelNotReady(ServiceError):
+    """The model is still being loaded."""
+
+    code, status = "ModelNotReadyException", 429
+
+
+class Throttling(ServiceError):
+    """More requests wait than the endpoint takes."""
+
+    code, status = "ThrottlingException", 429
+
+
+class InternalFailure(ServiceError):
+    """A fault of this region."""
+
+    code, status = "InternalFailure", 500
+
+
+class ServiceUnavailable(ServiceError):
+    """The endpoint cannot answer now."""
+
+    code, status = "ServiceUnavailable", 503

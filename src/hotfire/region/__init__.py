@@ -1,0 +1,1 @@
+"""The local AWS region: SageMaker's protocols over this machine's processes."""

@@ -1,0 +1,57 @@
+"""SageMaker's resources as frozen values.
+
+A resource keeps the request that made it, member for member, so that a Describe answers
+what was given. Times are seconds since the epoch, as on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MOVING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
+"""The endpoint states that end by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What CreateModel made."""
+
+    name: str
+    arn: str
+    created: float
+    request: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointConfig:
+    """What CreateEndpointConfig made."""
+
+    name: str
+    arn: str
+    created: float
+    request: Mapping[str, Any]
+
+    @property
+    def variants(self) -> tuple[Mapping[str, Any], ...]:
+        """The production variants, as they were given."""
+        return tuple(self.request["ProductionVariants"])
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An endpoint and its state. `config_name` is the config that serves, or is to serve first."""
+
+    name: str
+    arn: str
+    config_name: str
+    status: str
+    created: float
+    modified: float
+    failure_reason: str = ""
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether the state will change by itself."""
+        return self.status in MOVING

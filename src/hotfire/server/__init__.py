@@ -1,0 +1,1 @@
+"""The composition roots: they build the parts and join them."""

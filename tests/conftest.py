@@ -1,0 +1,25 @@
+"""What every test gets: an environment without the user's settings."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No setting of the machine's user reaches a test; no test reaches the user's own region."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "HOTFIRE_", "SAGEMAKER_", "DEPLOY_ENV")) and name != "HOTFIRE_TEST_ALL":
+            monkeypatch.delenv(name)
+    nowhere = tmp_path_factory.mktemp("aws") / "absent"
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(nowhere))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nowhere))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOTFIRE_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder of the project's sources."""
+    return Path(__file__).parent.parent
