@@ -1,0 +1,395 @@
+"""`config.yml`, the process's environment and flags as one frozen value."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from hotfire.config_file import Section, listed, nearest, read
+from hotfire.errors import ConfigError, ProjectError
+
+LOCAL_TYPES = ("local", "local_process", "local_container", "local_gpu", "local_container_gpu", "ray")
+"""The instance types that only a local region has."""
+
+HANDLER_NAMES = ("serve.py", "inference.py", "code/inference.py")
+"""What a handler is called if no `entry_point` is given, in the order in which they are tried."""
+
+CONFIG_NAMES = ("config.yml", "deploy/sagemaker/config.yml")
+
+_ENDPOINT_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
+_TEXT_KEYS = ("model_name", "aws_role", "region", "profile", "endpoint_url", "model_data_path", "kms_key")
+_IMAGE_KEYS = ("image", "framework_version", "py_version", "ray_address")
+_RAW_KEYS = ("async", "update", "ray", "vpc", "endpoint_config", "app", "preflight")
+_RENAMED = {"async": "async_"}
+
+
+@dataclass(frozen=True, slots=True)
+class Serverless:
+    """Hosting without instances of one's own."""
+
+    memory_mb: int
+    max_concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscaling:
+    """How many instances, and the invocations a minute that one of them is to have."""
+
+    min: int
+    max: int
+    target: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """One deployment environment: what `config.yml`, `DEPLOY_ENV` and flags say together.
+
+    Paths are absolute. What is not given is None, empty, or the default named here; only what a
+    command needs is asked for, by the methods.
+    """
+
+    name: str
+    file: Path
+    root: Path
+    model_name: str
+    examples: Path
+
+    aws_role: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    endpoint_url: str | None = None
+
+    source_dir: Path | None = None
+    entry_point: str | None = None
+    artifacts: tuple[Path, ...] = ()
+    python: Path = Path(sys.executable)
+    install_requirements: bool = False
+
+    model_data_path: str | None = None
+    model_data: str = "archive"
+    kms_key: str | None = None
+
+    instance_type: str | None = None
+    instance_count: int = 1
+    serverless: Serverless | None = None
+    async_: Mapping[str, Any] = field(default_factory=dict)
+    autoscaling: Autoscaling | None = None
+    startup_timeout: int | None = None
+    update: Mapping[str, Any] = field(default_factory=dict)
+
+    image: str | None = None
+    framework_version: str | None = None
+    py_version: str | None = None
+    container_env: Mapping[str, str] = field(default_factory=dict)
+    serving: str = "toolkit"
+    ray: Mapping[str, Any] = field(default_factory=dict)
+    ray_address: str | None = None
+
+    vpc: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    endpoint_config: Mapping[str, Any] = field(default_factory=dict)
+    app: Mapping[str, Any] = field(default_factory=dict)
+    journal: bool = True
+    preflight: Mapping[str, Any] = field(default_factory=dict)
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this machine hosts it.
+
+        The environment `local` always is, whatever its instance type: what is deployed when nothing is
+        named must never cost anything.
+        """
+        return self.name == "local" or self.instance_type in LOCAL_TYPES
+
+    @property
+    def project(self) -> str:
+        """Whose an endpoint is, as its tag says.
+
+        On one machine two folders are two projects, even if their endpoints have one name. At AWS two
+        people's copies are one project, so the name alone counts.
+        """
+        return str(self.root) if self.is_local else self.model_name
+
+    @property
+    def archive_file(self) -> Path:
+        """Where `model.tar.gz` is written: a `file://` `model_data_path`, else `build/model.tar.gz`."""
+        given = self.model_data_path or ""
+        return self.root / (
+            given.removeprefix("file://") if given.startswith("file://") else "build/model.tar.gz"
+        )
+
+    def setting(self, name: str) -> Any:
+        """A key of `config.yml` as it is written there, the user's own keys too; a known key's default."""
+        if name in self.settings:
+            return self.settings[name]
+        if name in KNOWN_KEYS:
+            return getattr(self, _RENAMED.get(name, name))
+        near = nearest(name, {*KNOWN_KEYS, *self.settings})
+        advice = f"Did you mean {near!r}?" if near else f"Add `{name}:` to the environment {self.name!r}."
+        message = f"the environment {self.name!r} has no setting {name!r}"
+        raise ConfigError(message, advice, file=self.file, key=name)
+
+    def hosting_type(self) -> str:
+        """The instance type, which only `local` may leave out."""
+        if self.instance_type:
+            return self.instance_type
+        if self.name == "local":
+            return "local"
+        message = f"the environment {self.name!r} has no instance_type"
+        advice = "Add `instance_type: ml.…` for AWS, or `instance_type: local` for this machine."
+        raise ConfigError(message, advice, file=self.file, key="instance_type")
+
+    def role(self) -> str:
+        """The role's name or ARN, which only a local environment may leave out."""
+        if self.aws_role or self.is_local:
+            return self.aws_role or "hotfire-local"
+        message = f"the environment {self.name!r} has no aws_role"
+        advice = "Add `aws_role:` with the name or ARN of a role that SageMaker may assume."
+        raise ConfigError(message, advice, file=self.file, key="aws_role")
+
+    def handler(self) -> Path:
+        """The handler's file.
+
+        A given `entry_point` is sought under `source_dir` (the root, if none is given), then beside
+        `config.yml`. If none is given, each of `HANDLER_NAMES` is tried in both places.
+        """
+        names = (self.entry_point,) if self.entry_point else HANDLER_NAMES
+        places = dict.fromkeys((self.source_dir or self.root, self.file.parent))
+        tried = [place / name for place in places for name in names]
+        for path in tried:
+            if path.is_file():
+                return path
+        message = (
+            f"{self.file}: there is no {self.entry_point or 'handler'}; looked for {listed(map(str, tried))}"
+        )
+        advice = "Set `entry_point:` to the file that holds model_fn and predict_fn."
+        raise ProjectError(message, advice)
+
+
+KNOWN_KEYS = frozenset(
+    {one.name.removesuffix("_") for one in fields(Environment)}
+    - {"name", "file", "root", "settings", "notes"}
+)
+"""The keys that Hotfire reads; all others are the user's own."""
+
+
+def load(name: str | None = None, *, config: Path | None = None, start: Path | None = None) -> Environment:
+    """The deployment environment `name`: else that of DEPLOY_ENV, else `local`.
+
+    The file is `config`, or the nearest of `CONFIG_NAMES` in `start` (the working folder) or a parent.
+    Raises ConfigError, which names the file, line, column and key.
+    """
+    variables = variables_of_process()
+    chosen = name or variables.get("DEPLOY_ENV") or "local"
+    file = find(start or Path.cwd()) if config is None else _given(config)
+    return _resolve(chosen, file, read(file, chosen, variables), variables)
+
+
+def find(start: Path) -> Path:
+    """The nearest `config.yml` of `start` and its parents."""
+    start = start.resolve()
+    trusted = {os.getuid(), 0, start.stat().st_uid}
+    for folder in (start, *start.parents):
+        for file in (folder / name for name in CONFIG_NAMES):
+            # A config.yml names programs to run: one that another user put above the folder is not ours.
+            if file.is_file() and (folder == start or file.stat().st_uid in trusted):
+                return file
+    message = f"there is no {listed(CONFIG_NAMES, 'or')} in {start} or a folder above it"
+    raise ConfigError(message, "`hotfire new DIR` makes a project; `--config FILE` names a file elsewhere.")
+
+
+def variables_of_process() -> dict[str, str]:
+    """A copy of the process's environment: nothing else reads it."""
+    return dict(os.environ)
+
+
+def home() -> Path:
+    """The folder of this user's region: HOTFIRE_HOME, else the platform's place for state."""
+    given = os.environ.get("HOTFIRE_HOME")
+    if given:
+        return Path(given).expanduser().absolute()
+    from platformdirs import user_state_path
+
+    return user_state_path("hotfire", appauthor=False)
+
+
+def _given(config: Path) -> Path:
+    if config.is_file():
+        return config.parent.resolve() / config.name
+    raise ConfigError("there is no such file", "Name the project's config.yml.", file=config.absolute())
+
+
+def _root(file: Path) -> Path:
+    """The project's folder."""
+    folder = file.parent
+    return folder.parents[1] if folder.parts[-2:] == ("deploy", "sagemaker") else folder
+
+
+def _resolve(name: str, file: Path, section: Section, variables: Mapping[str, str]) -> Environment:
+    root = _root(file)
+    source_dir = section.text("source_dir")
+    return Environment(
+        name=name,
+        file=file,
+        root=root,
+        examples=_path(root, section.text("examples") or "examples"),
+        source_dir=_path(root, source_dir) if source_dir else None,
+        entry_point=section.text("entry_point"),
+        artifacts=tuple(_path(root, text) for text in section.text_list("artifacts")),
+        python=_python(section, root, variables),
+        install_requirements=section.flag("install_requirements", default=False),
+        model_data=section.choice("model_data", ("archive", "folder"), "archive"),
+        container_env=section.text_mapping("container_env"),
+        serving=section.choice("serving", ("toolkit", "hotfire", "ray"), "toolkit"),
+        tags=section.text_mapping("tags"),
+        journal=section.flag("journal", default=True),
+        settings=_settings(section),
+        notes=_notes(section),
+        **_account(section, name),
+        **_hosting(section),
+        **_plain_settings(section),
+    )
+
+
+def _plain_settings(section: Section) -> dict[str, Any]:
+    """What is kept as it is written."""
+    texts: dict[str, Any] = {key: section.text(key) for key in _IMAGE_KEYS}
+    return texts | {_RENAMED.get(key, key): section.mapping(key) for key in _RAW_KEYS}
+
+
+def _account(section: Section, name: str) -> dict[str, Any]:
+    """The endpoint, whose account it is in, and where its model data goes."""
+    texts: dict[str, Any] = {key: section.text(key) for key in _TEXT_KEYS}
+    model_name = texts["model_name"]
+    if model_name is None:
+        message = f"the environment {name!r} has no model_name"
+        raise section.error(message, "Add `model_name:` with the endpoint's name.", key="model_name")
+    if not _ENDPOINT_NAME.fullmatch(model_name):
+        raise section.error(*_bad_name(model_name), key="model_name")
+    if not (texts["endpoint_url"] or "http://").startswith(("http://", "https://")):
+        raise section.wrong_type("endpoint_url", "an address that begins with http:// or https://")
+    if not (texts["model_data_path"] or "file://").startswith(("file://", "s3://")):
+        raise section.wrong_type("model_data_path", "a file:// or s3:// address")
+    return texts
+
+
+def _bad_name(model_name: str) -> tuple[str, str]:
+    if len(model_name) > 63:
+        message = f"model_name {model_name!r} has {len(model_name)} characters; SageMaker takes at most 63"
+        return message, "Choose a shorter name."
+    message = f"model_name {model_name!r} is not a name that SageMaker takes"
+    return message, "Use ASCII letters, digits and hyphens, with a letter or digit first and last."
+
+
+def _hosting(section: Section) -> dict[str, Any]:
+    """On what it runs."""
+    kind = section.text("instance_type")
+    if kind is not None and kind not in LOCAL_TYPES and not kind.startswith("ml."):
+        near = nearest(kind, LOCAL_TYPES)
+        advice = (
+            f"Did you mean {near!r}?"
+            if near
+            else f"At AWS it begins with `ml.`; here it is {listed(LOCAL_TYPES, 'or')}."
+        )
+        raise section.error(f"there is no instance type {kind!r}", advice, key="instance_type")
+    return {
+        "instance_type": kind,
+        "instance_count": section.whole("instance_count") or 1,
+        "startup_timeout": section.whole("startup_timeout"),
+        "serverless": _serverless(section.section("serverless")),
+        "autoscaling": _autoscaling(section.section("autoscaling")),
+    }
+
+
+def _serverless(section: Section | None) -> Serverless | None:
+    if section is None:
+        return None
+    return Serverless(section.whole("memory_mb") or 2048, section.whole("max_concurrency") or 5)
+
+
+def _autoscaling(section: Section | None) -> Autoscaling | None:
+    if section is None:
+        return None
+    least = section.whole("min", least=0)
+    most, target = section.whole("max"), section.number("target")
+    if most is None or target is None:
+        raise section.error("autoscaling needs both `max` and `target`")
+    least = 1 if least is None else least
+    if least > most:
+        raise section.error(f"autoscaling.min is {least}, more than autoscaling.max, {most}", key="min")
+    return Autoscaling(least, most, target)
+
+
+def _path(root: Path, text: str) -> Path:
+    return root / Path(text).expanduser()
+
+
+def _python(section: Section, root: Path, variables: Mapping[str, str]) -> Path:
+    """The project's Python: a program, a virtual environment's folder, or a name on PATH."""
+    given = section.text("python")
+    if given is None:
+        return Path(sys.executable)
+    # Never resolved: a virtual environment's Python is a link, and is that environment by its path.
+    path = _path(root, given)
+    inside = (path / "bin" / "python", path / "Scripts" / "python.exe")
+    for candidate in (path, *inside):
+        if candidate.is_file() and os.access(candidate, os.X_OK):
+            return candidate
+    found = shutil.which(given, path=variables.get("PATH")) if Path(given).name == given else None
+    if found:
+        return Path(found).absolute()
+    message = f"python: there is no Python at {path}, nor a virtual environment there"
+    raise section.error(
+        message, "Name a Python, a virtual environment's folder, or a name on PATH.", key="python"
+    )
+
+
+def _settings(section: Section) -> dict[str, Any]:
+    """The values as YAML reads them, but known texts as they are written."""
+    known = {key: section.text(key) for key in (*_TEXT_KEYS, *_IMAGE_KEYS)}
+    return {key: known.get(key) or value for key, value in section.values.items()}
+
+
+def _notes(section: Section) -> tuple[str, ...]:
+    """A sentence for each key that is probably a known one with a slip in it."""
+    notes = []
+    for key in section.values:
+        meant = None if key in KNOWN_KEYS else _meant(key)
+        if meant:
+            line, column = section.places[(key,)]
+            notes.append(f"{section.file}:{line}:{column}: {key!r} is not a key of Hotfire; {meant!r} is.")
+    return tuple(notes)
+
+
+def _meant(key: str) -> str | None:
+    """The known key that is one edit away."""
+    plain = _plain(key)
+    return next((known for known in sorted(KNOWN_KEYS) if is_one_edit(plain, _plain(known))), None)
+
+
+def _plain(key: str) -> str:
+    return re.sub(r"[\s_-]", "", key.lower())
+
+
+def is_one_edit(one: str, other: str) -> bool:
+    """Whether a letter left out, put in, replaced or swapped with its neighbour makes one the other."""
+    if len(one) > len(other):
+        one, other = other, one
+    if len(other) - len(one) > 1:
+        return False
+    start = next((index for index, letter in enumerate(one) if letter != other[index]), len(one))
+    if len(one) < len(other):
+        return one[start:] == other[start + 1 :]
+    swapped = (
+        one[start : start + 2] == other[start : start + 2][::-1] and one[start + 2 :] == other[start + 2 :]
+    )
+    return swapped or one[start + 1 :] == other[start + 1 :]
