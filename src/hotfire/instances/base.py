@@ -1,0 +1,73 @@
+"""What hosts a production variant: the protocol that every kind of instance keeps.
+
+An instance behaves as the container at SageMaker would: it takes what reaches a container and gives
+what a container answers, its failures included. What the service makes of an answer is not its affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+Output = Callable[[str, str], None]
+"""Takes the id of the request in hand (empty if there is none) and a line that was printed meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What an instance is to host. Times in seconds."""
+
+    name: str
+    model_dir: Path
+    environment: Mapping[str, str]
+    python: Path
+    startup_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An invocation as it reaches a container; `limit` is the longest that the service waits, in seconds."""
+
+    id: str
+    headers: Mapping[str, str]
+    body: bytes
+    limit: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the container answered, and how long each function of the handler took, in seconds."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    times: Mapping[str, float] = field(default_factory=dict)
+
+
+class Instance(Protocol):
+    """One host of a variant."""
+
+    @property
+    def load(self) -> int:
+        """How many requests it has in hand or waiting."""
+
+    async def start(self) -> None:
+        """Load the model and be ready to answer; raises `LoadFailed`."""
+
+    async def invoke(self, request: Request) -> Answer:
+        """Answer a request; raises `DeadlineExceeded` past its limit, `QueueFull` when too many wait."""
+
+    async def stop(self) -> None:
+        """End, after the requests in hand are answered."""
+
+
+class Host(Protocol):
+    """Makes instances of one kind."""
+
+    def instance(self, spec: Spec, output: Output) -> Instance:
+        """An instance that is not started yet."""
+
+    async def close(self) -> None:
+        """End whatever the host shares among its instances."""

@@ -1,0 +1,106 @@
+"""The holder: has imported the handler and loaded the model, never infers, forks workers."""
+
+import logging
+import os
+import socket
+import sys
+import time
+import traceback
+from functools import partial
+from typing import Any, Dict, List
+
+from hotfire_worker import output, worker
+from hotfire_worker.context import Context
+from hotfire_worker.parent import Parent, settle
+from hotfire_worker.wire import Channel, Header
+
+Spec = Dict[str, Any]
+"""`model_dir`: the folder of the model; `environment`: variables to set; `threads`: of a worker."""
+
+
+def main(spec: Spec, channel: Channel, descriptor: int) -> None:
+    """Load the handler, say how it went, then fork a worker for each command until the region is gone."""
+    printed = output.redirect(descriptor)
+    _enter(spec)
+    started = time.perf_counter()
+    threads = _thread_count()
+    try:
+        context, transformer = _load(spec)
+    except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt too: it cannot serve
+        channel.send({"event": "failed", "message": _message(error), "trace": traceback.format_exc()})
+        return
+    finally:
+        printed.finish()
+    unsafe = _why_not_fork(threads)
+    channel.send({"event": "loaded", "seconds": time.perf_counter() - started, "unsafe": unsafe})
+    serve = partial(worker.main, spec, context, transformer, printed)
+    settle()
+    forker = Parent(channel)
+
+    def handle(command: Header, descriptors: List[int]) -> None:
+        own = Channel(socket.socket(fileno=descriptors[0]))
+        if command["command"] == "serve":
+            # Where a fork is not safe the holder itself becomes the one worker that it has.
+            channel.send({"answer": {"pid": os.getpid()}})
+            serve(own)
+            os._exit(0)
+        pid = forker.fork(partial(serve, own), [])
+        own.close()
+        channel.send({"answer": {"pid": pid}})
+
+    forker.run(handle)
+
+
+def _enter(spec: Spec) -> None:
+    """Be where the container would be: its folder, its variables, its module path."""
+    model_dir = spec["model_dir"]
+    code_dir = os.path.join(model_dir, "code")
+    os.environ.update(spec["environment"])
+    inherited = os.environ.get("PYTHONPATH", "")
+    path = [code_dir, model_dir] + [part for part in inherited.split(os.pathsep) if part]
+    os.environ["PYTHONPATH"] = os.pathsep.join(path)
+    sys.path[:0] = path
+    # The folder is a copy of this instance's own, and gone with it: compiled files would never be read again.
+    sys.dont_write_bytecode = True
+    sys.argv = ["hotfire-worker"]
+    os.chdir(model_dir)
+    logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
+
+
+def _load(spec: Spec) -> Any:
+    import torch
+    from sagemaker_pytorch_serving_container.default_pytorch_inference_handler import (
+        DefaultPytorchInferenceHandler,
+    )
+
+    # Threads that the load starts would not be there in a forked worker, which then waits for them for ever.
+    torch.set_num_threads(1)
+    context = Context("model", spec["model_dir"])
+    transformer = worker.timed_transformer(DefaultPytorchInferenceHandler())
+    transformer.validate_and_initialize(model_dir=spec["model_dir"], context=context)
+    return context, transformer
+
+
+def _why_not_fork(threads_before: int) -> str:
+    """Why workers cannot be forked from this process; empty if they can."""
+    import torch
+
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return "the model uses CUDA"
+    if torch.get_num_threads() > 1:
+        return "the handler sets the number of torch's threads"
+    if _thread_count() > threads_before:
+        return "loading the model started threads"
+    return ""
+
+
+def _thread_count() -> int:
+    if sys.platform == "linux":
+        return len(os.listdir("/proc/self/task"))
+    import threading
+
+    return threading.active_count()
+
+
+def _message(error: BaseException) -> str:
+    return "".join(traceback.format_exception_only(type(error), error)).strip()

@@ -1,0 +1,73 @@
+"""The zygote: has imported torch and the toolkit, never computes, forks holders."""
+
+import importlib
+import os
+import socket
+import sys
+import time
+import traceback
+from typing import Any, Dict, List
+
+from hotfire_worker import holder
+from hotfire_worker.lifeline import die_with
+from hotfire_worker.parent import Parent, settle
+from hotfire_worker.wire import Channel, Header
+
+REQUIRED = (
+    "numpy",
+    "torch",
+    "sagemaker_inference.transformer",
+    "sagemaker_pytorch_serving_container.default_pytorch_inference_handler",
+)
+"""What every handler is served with."""
+
+
+def main(descriptor: int, parent: int, preload: List[str]) -> None:
+    """Import, say so, then fork a holder for each command until the region is gone."""
+    die_with(parent)
+    channel = Channel(socket.socket(fileno=descriptor))
+    report = _import(preload)
+    channel.send(report)
+    if report["event"] != "ready":
+        return
+    settle()
+    forker = Parent(channel)
+
+    def hold(command: Header, descriptors: List[int]) -> None:
+        own, output = descriptors
+        pid = forker.fork(
+            lambda: holder.main(command["spec"], Channel(socket.socket(fileno=own)), output), descriptors
+        )
+        channel.send({"answer": {"pid": pid}})
+
+    forker.run(hold)
+
+
+def _import(preload: List[str]) -> Dict[str, Any]:
+    # A BLAS that starts its threads now could not be forked from; a worker sets its own number later.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    started = time.perf_counter()
+    try:
+        for name in REQUIRED:
+            importlib.import_module(name)
+    except ImportError as error:
+        return {
+            "event": "failed",
+            "missing": error.name or "",
+            "message": str(error),
+            "trace": traceback.format_exc(),
+        }
+    left_out = {}
+    for name in preload:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # noqa: BLE001  # a module that cannot be preloaded is the handler's affair
+            left_out[name] = repr(error)
+    os.environ.pop("OPENBLAS_NUM_THREADS")
+    return {
+        "event": "ready",
+        "seconds": time.perf_counter() - started,
+        "python": sys.version.split()[0],
+        "torch": sys.modules["torch"].__version__,
+        "left_out": left_out,
+    }
