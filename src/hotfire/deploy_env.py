@@ -1,0 +1,232 @@
+"""`DeployEnv`: the settings and boto3 clients of one deployment environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hotfire import __version__, address
+from hotfire.environment import Environment, home, load, variables_of_process
+from hotfire.errors import ConfigError, DeployError, RegionNotRunning
+
+if TYPE_CHECKING:
+    import boto3
+    from botocore.config import Config
+
+SERVING = frozenset({"InService", "Updating", "SystemUpdating", "RollingBack"})
+"""The endpoint states in which a fleet answers."""
+
+WAIT_HEADER = "X-Hotfire-Wait"
+"""How many seconds a region may hold the answer about an endpoint that is changing."""
+
+_AWS_RUNTIME_SECONDS = 70  # SageMaker itself gives a model 60 s
+_LOCAL_RUNTIME_SECONDS = 600  # a local region keeps the time itself, and not at all while one debugs
+
+
+class DeployEnv:
+    """The deployment environment `name`: else that of DEPLOY_ENV, else `local`.
+
+    `config` names the `config.yml`; without it, it is looked for here and in the folders above.
+    Raises ConfigError, which names the file, line, column and key.
+
+    >>> env = DeployEnv("production")  # doctest: +SKIP
+    >>> env.client().describe_endpoint(EndpointName=env.setting("model_name"))  # doctest: +SKIP
+    """
+
+    def __init__(self, name: str | None = None, *, config: str | Path | None = None) -> None:
+        self._use(load(name, config=None if config is None else Path(config)))
+
+    @classmethod
+    def of(cls, environment: Environment) -> DeployEnv:
+        """The same for an environment that is loaded already."""
+        env = cls.__new__(cls)
+        env._use(environment)
+        return env
+
+    def _use(self, environment: Environment) -> None:
+        self.environment = environment
+        self._clients: dict[tuple[str, str, bool], Any] = {}
+
+    def current_env(self) -> str:
+        """Its name."""
+        return self.environment.name
+
+    def setting(self, name: str) -> Any:
+        """A key of `config.yml`, the user's own keys too. Raises ConfigError if there is none."""
+        return self.environment.setting(name)
+
+    def is_local(self) -> bool:
+        """Whether this machine hosts it."""
+        return self.environment.is_local
+
+    def is_production(self) -> bool:
+        """Whether it is the environment `production`."""
+        return self.environment.name == "production"
+
+    def is_deployed(self) -> bool:
+        """Whether the endpoint exists and answers requests. False if the local region is not running."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        name = self.environment.model_name
+        try:
+            answer = self.client_for("sagemaker").describe_endpoint(EndpointName=name)
+        except RegionNotRunning:
+            return False
+        except ClientError as error:
+            if _is_absent(error):
+                return False
+            message = f"whether {name!r} is deployed cannot be told: {error}"
+            raise DeployError(message, "Its keys must allow sagemaker:DescribeEndpoint.") from error
+        except BotoCoreError as error:
+            raise DeployError(f"whether {name!r} is deployed cannot be told: {error}") from error
+        return answer["EndpointStatus"] in SERVING
+
+    def client(self) -> Any:
+        """A boto3 `sagemaker` client, of AWS or of the local region. Raises RegionNotRunning.
+
+        Its waiters return as soon as the endpoint's state changes in a local region, not at their next poll.
+        """
+        return self.client_for("sagemaker", at_once=False)
+
+    def runtime_client(self) -> Any:
+        """A boto3 `sagemaker-runtime` client, of AWS or of the local region. Raises RegionNotRunning."""
+        return self.client_for("sagemaker-runtime")
+
+    def client_for(self, service: str, *, at_once: bool = True) -> Any:
+        """A boto3 client of any service, kept for the next call.
+
+        With `at_once` a local region answers DescribeEndpoint at once, even while the state changes.
+        """
+        if not self.environment.is_local:
+            return self._client(service, "", at_once)
+        region = address.find(home())
+        if region is None:
+            raise address.not_running()
+        return self._client(service, region.url, at_once, region)
+
+    def _client(self, service: str, url: str, at_once: bool, region: address.Address | None = None) -> Any:
+        key = (service, url, at_once)
+        if key not in self._clients:
+            if region is None:
+                self._clients[key] = _aws_client(self.environment, service)
+            else:
+                region_name = self.environment.region or address.REGION_NAME
+                self._clients[key] = _local_client(service, region, region_name, at_once=at_once)
+        return self._clients[key]
+
+    isLocal = is_local
+    isProduction = is_production
+    isDeployed = is_deployed
+
+
+def _do_not_wait(params: dict[str, Any], **_: Any) -> None:
+    params["headers"][WAIT_HEADER] = "0"
+
+
+def _is_absent(error: Any) -> bool:
+    """Whether SageMaker says that there is no such endpoint, which has no error code of its own."""
+    reason = error.response["Error"]
+    return bool(reason["Code"] == "ValidationException" and reason["Message"].startswith("Could not find"))
+
+
+def _local_client(service: str, region: address.Address, region_name: str, *, at_once: bool) -> Any:
+    """A client of the local region that nothing in the user's AWS settings can turn elsewhere."""
+    import boto3
+    from botocore.session import Session
+
+    core = Session()
+    for name in ("profile", "config_file", "credentials_file"):
+        core.set_config_variable(name, None)
+    session = boto3.Session(
+        aws_access_key_id=region.key.access_key,
+        aws_secret_access_key=region.key.secret_key,
+        region_name=region_name,
+        botocore_session=core,
+    )
+    config = _config(service, _LOCAL_RUNTIME_SECONDS, proxies={})
+    client = session.client(service, endpoint_url=region.url, config=config)
+    if at_once:
+        client.meta.events.register("before-call.sagemaker.DescribeEndpoint", _do_not_wait)
+    return client
+
+
+def _aws_client(environment: Environment, service: str) -> Any:
+    """A client of AWS, or of the imitation that `endpoint_url` names; never of a local region."""
+    from botocore.exceptions import BotoCoreError, NoRegionError
+
+    url = environment.endpoint_url
+    if url and _is_ours(url):
+        message = f"endpoint_url of the environment {environment.name!r} is the local region's address"
+        raise ConfigError(
+            message, "Use `instance_type: local` instead.", file=environment.file, key="endpoint_url"
+        )
+    try:
+        session = _aws_session(environment)
+        _refuse_our_keys(environment, session)
+        config = _config(service, _AWS_RUNTIME_SECONDS)
+        client = session.client(service, endpoint_url=url, config=config)
+        if not url and _is_ours(client.meta.endpoint_url):
+            config = config.merge(
+                _config(service, _AWS_RUNTIME_SECONDS, ignore_configured_endpoint_urls=True)
+            )
+            client = session.client(service, config=config)
+    except NoRegionError as error:
+        message = f"the AWS region of the environment {environment.name!r} is not known"
+        raise ConfigError(message, "Add `region:` to it.", file=environment.file, key="region") from error
+    except BotoCoreError as error:
+        message = f"the AWS settings of the environment {environment.name!r} cannot be used: {error}"
+        raise ConfigError(message, "See `aws configure list`.", file=environment.file) from error
+    return client
+
+
+def _aws_session(environment: Environment) -> boto3.Session:
+    import boto3
+    from botocore.exceptions import NoRegionError
+
+    session = boto3.Session(profile_name=environment.profile, region_name=environment.region)
+    if environment.region or not _exported_by_us():
+        return session
+    # AWS_DEFAULT_REGION is the local region's here: what counts is the profile's own.
+    region_name = session._session.get_scoped_config().get("region")
+    if region_name is None:
+        raise NoRegionError
+    return boto3.Session(profile_name=environment.profile, region_name=region_name)
+
+
+def _refuse_our_keys(environment: Environment, session: boto3.Session) -> None:
+    credentials = session.get_credentials()
+    if credentials is None:
+        message = f"there are no AWS credentials for the environment {environment.name!r}"
+        raise ConfigError(
+            message, "Set them up (`aws configure`), or name a `profile:`.", file=environment.file
+        )
+    if credentials.access_key.startswith(address.KEY_PREFIX):
+        message = (
+            f"the environment {environment.name!r} is at AWS, but this shell's keys are the local region's"
+        )
+        advice = 'Run `eval "$(hotfire env --unset)"` first, or name a `profile:` in config.yml.'
+        raise ConfigError(message, advice, file=environment.file)
+
+
+def _is_ours(url: str) -> bool:
+    """Whether a URL is the local region's: by region.json, or because `hotfire env` exported it."""
+    region = address.RegionFile.read(home())
+    exported = variables_of_process().get("AWS_ENDPOINT_URL") if _exported_by_us() else None
+    ours = {one.rstrip("/") for one in (region and region.url, exported) if one}
+    return url.rstrip("/") in ours
+
+
+def _exported_by_us() -> bool:
+    return variables_of_process().get("AWS_ACCESS_KEY_ID", "").startswith(address.KEY_PREFIX)
+
+
+def _config(service: str, runtime_seconds: int, **more: Any) -> Config:
+    from botocore.config import Config
+
+    return Config(
+        connect_timeout=10,
+        read_timeout=runtime_seconds if service == "sagemaker-runtime" else 60,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        user_agent_extra=f"hotfire/{__version__}",
+        **more,
+    )
