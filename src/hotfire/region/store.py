@@ -1,0 +1,293 @@
+"""What the region knows, in one SQLite file that outlives it.
+
+One thread uses a store: the one that runs the event loop. A write is on disk when its method returns
+(the last ones may be lost with the machine's power, never with the process).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from hotfire.errors import StoreError
+from hotfire.resources import Endpoint, EndpointConfig, Model
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE models (
+             name TEXT PRIMARY KEY, arn TEXT NOT NULL, created REAL NOT NULL, request TEXT NOT NULL)""",
+        """CREATE TABLE configs (
+             name TEXT PRIMARY KEY, arn TEXT NOT NULL, created REAL NOT NULL, request TEXT NOT NULL)""",
+        """CREATE TABLE endpoints (
+             name TEXT PRIMARY KEY, arn TEXT NOT NULL, config_name TEXT NOT NULL, status TEXT NOT NULL,
+             created REAL NOT NULL, modified REAL NOT NULL, failure_reason TEXT NOT NULL)""",
+        # What an endpoint serves, kept apart from its config and models, which may be deleted under it.
+        "CREATE TABLE fleets (endpoint TEXT PRIMARY KEY, plan TEXT NOT NULL)",
+        "CREATE TABLE examples (endpoint TEXT PRIMARY KEY, value TEXT NOT NULL)",
+        """CREATE TABLE tags (
+             arn TEXT, position INTEGER, key TEXT NOT NULL, value TEXT NOT NULL,
+             PRIMARY KEY (arn, position))""",
+        """CREATE TABLE processes (
+             pid INTEGER PRIMARY KEY, start_time REAL NOT NULL, command TEXT NOT NULL, kind TEXT NOT NULL)""",
+        "CREATE TABLE trees (sha256 TEXT PRIMARY KEY, created REAL NOT NULL, info TEXT NOT NULL)",
+    ),
+)
+"""The statements that lead from each version of the schema to the next; never changed, only added to."""
+
+_Requested = TypeVar("_Requested", Model, EndpointConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that the region started. A pid comes again, a pid with its start time does not."""
+
+    pid: int
+    start_time: float
+    command: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Model data that the region keeps, by the hash of its content."""
+
+    sha256: str
+    created: float
+    info: Mapping[str, Any]
+
+
+class Store:
+    """The region's database. Opening brings an older one up to date, after copying it.
+
+    Raises StoreError when the file is of a newer version, is no database, or cannot be written.
+    """
+
+    def __init__(self, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+        self._path = path
+        with _reported(path):
+            self._db = sqlite3.connect(path, isolation_level=None)
+            try:
+                self._open(migrations)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def put_model(self, model: Model, tags: Mapping[str, str] | None = None) -> None:
+        """Store a model, and its tags if they are given."""
+        self._put_requested("models", model, tags)
+
+    def model(self, name: str) -> Model | None:
+        return next(self._requested("models", Model, "WHERE name = ?", name), None)
+
+    def models(self) -> list[Model]:
+        """Every model, by name."""
+        return list(self._requested("models", Model, "ORDER BY name"))
+
+    def delete_model(self, name: str) -> None:
+        """Forget a model and its tags, if there is one."""
+        self._delete("models", name)
+
+    def put_config(self, config: EndpointConfig, tags: Mapping[str, str] | None = None) -> None:
+        """Store an endpoint config, and its tags if they are given."""
+        self._put_requested("configs", config, tags)
+
+    def config(self, name: str) -> EndpointConfig | None:
+        return next(self._requested("configs", EndpointConfig, "WHERE name = ?", name), None)
+
+    def configs(self) -> list[EndpointConfig]:
+        """Every endpoint config, by name."""
+        return list(self._requested("configs", EndpointConfig, "ORDER BY name"))
+
+    def delete_config(self, name: str) -> None:
+        """Forget an endpoint config and its tags, if there is one."""
+        self._delete("configs", name)
+
+    def put_endpoint(self, endpoint: Endpoint, tags: Mapping[str, str] | None = None) -> None:
+        """Store an endpoint's state, and its tags if they are given."""
+        row = (
+            endpoint.name,
+            endpoint.arn,
+            endpoint.config_name,
+            endpoint.status,
+            endpoint.created,
+            endpoint.modified,
+            endpoint.failure_reason,
+        )
+        with self._transaction():
+            self._db.execute("REPLACE INTO endpoints VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            self._put_tags(endpoint.arn, tags)
+
+    def endpoint(self, name: str) -> Endpoint | None:
+        rows = self._rows("SELECT * FROM endpoints WHERE name = ?", name)
+        return Endpoint(*rows[0]) if rows else None
+
+    def endpoints(self) -> list[Endpoint]:
+        """Every endpoint, by name."""
+        return [Endpoint(*row) for row in self._rows("SELECT * FROM endpoints ORDER BY name")]
+
+    def delete_endpoint(self, name: str) -> None:
+        """Forget an endpoint with its tags, fleet and examples, if there is one."""
+        self._delete("endpoints", name)
+
+    def put_fleet(self, endpoint_name: str, plan: Any) -> None:
+        """Keep what an endpoint serves, as JSON, whatever becomes of its config and models."""
+        self._write("REPLACE INTO fleets VALUES (?, ?)", endpoint_name, json.dumps(plan))
+
+    def fleet(self, endpoint_name: str) -> Any | None:
+        return self._json("SELECT plan FROM fleets WHERE endpoint = ?", endpoint_name)
+
+    def put_examples(self, endpoint_name: str, value: Any) -> None:
+        """Keep an endpoint's examples, as JSON."""
+        self._write("REPLACE INTO examples VALUES (?, ?)", endpoint_name, json.dumps(value))
+
+    def examples(self, endpoint_name: str) -> Any | None:
+        return self._json("SELECT value FROM examples WHERE endpoint = ?", endpoint_name)
+
+    def set_tags(self, arn: str, tags: Mapping[str, str]) -> None:
+        """Give a resource these tags, in this order, and no others."""
+        with self._transaction():
+            self._put_tags(arn, tags)
+
+    def tags(self, arn: str) -> dict[str, str]:
+        """A resource's tags in their order."""
+        return dict(self._rows("SELECT key, value FROM tags WHERE arn = ? ORDER BY position", arn))
+
+    def add_process(self, process: Process) -> None:
+        """Remember a process, to be ended by the next region if this one cannot."""
+        row = (process.pid, process.start_time, process.command, process.kind)
+        self._write("REPLACE INTO processes VALUES (?, ?, ?, ?)", *row)
+
+    def remove_process(self, pid: int) -> None:
+        """Forget a process that has ended."""
+        self._write("DELETE FROM processes WHERE pid = ?", pid)
+
+    def processes(self) -> list[Process]:
+        """Every process that was not seen to end."""
+        return [Process(*row) for row in self._rows("SELECT * FROM processes ORDER BY pid")]
+
+    def put_tree(self, tree: Tree) -> None:
+        """Remember model data that is kept."""
+        self._write("REPLACE INTO trees VALUES (?, ?, ?)", tree.sha256, tree.created, json.dumps(tree.info))
+
+    def tree(self, sha256: str) -> Tree | None:
+        return next(self._trees("WHERE sha256 = ?", sha256), None)
+
+    def trees(self) -> list[Tree]:
+        """All model data that is kept, the oldest first."""
+        return list(self._trees("ORDER BY created, sha256"))
+
+    def delete_tree(self, sha256: str) -> None:
+        """Forget model data, if it is known."""
+        self._write("DELETE FROM trees WHERE sha256 = ?", sha256)
+
+    def _open(self, migrations: Sequence[Sequence[str]]) -> None:
+        self._db.execute("PRAGMA busy_timeout = 5000")
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(migrations):
+            raise StoreError(
+                f"{self._path} has schema version {version}; this Hotfire knows none above {len(migrations)}.",
+                "Install the newer Hotfire that wrote it, or set HOTFIRE_HOME to another folder.",
+            )
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        if version < len(migrations):
+            self._migrate(version, migrations)
+
+    def _migrate(self, version: int, migrations: Sequence[Sequence[str]]) -> None:
+        if version > 0:
+            backup = self._path.with_name(f"{self._path.name}.v{version}.bak")
+            with closing(sqlite3.connect(backup)) as copy:
+                self._db.backup(copy)
+        with self._transaction():
+            for statements in migrations[version:]:
+                for statement in statements:
+                    self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {len(migrations)}")
+
+    def _put_requested(
+        self, table: str, resource: Model | EndpointConfig, tags: Mapping[str, str] | None
+    ) -> None:
+        row = (resource.name, resource.arn, resource.created, json.dumps(resource.request))
+        with self._transaction():
+            self._db.execute(f"REPLACE INTO {table} VALUES (?, ?, ?, ?)", row)
+            self._put_tags(resource.arn, tags)
+
+    def _requested(self, table: str, kind: type[_Requested], rest: str, *values: Any) -> Iterator[_Requested]:
+        for name, arn, created, request in self._rows(f"SELECT * FROM {table} {rest}", *values):
+            yield kind(name, arn, created, json.loads(request))
+
+    def _trees(self, rest: str, *values: Any) -> Iterator[Tree]:
+        for sha256, created, info in self._rows(f"SELECT * FROM trees {rest}", *values):
+            yield Tree(sha256, created, json.loads(info))
+
+    def _delete(self, table: str, name: str) -> None:
+        with self._transaction():
+            self._db.execute(
+                f"DELETE FROM tags WHERE arn IN (SELECT arn FROM {table} WHERE name = ?)", (name,)
+            )
+            self._db.execute(f"DELETE FROM {table} WHERE name = ?", (name,))
+            if table == "endpoints":
+                self._db.execute("DELETE FROM fleets WHERE endpoint = ?", (name,))
+                self._db.execute("DELETE FROM examples WHERE endpoint = ?", (name,))
+
+    def _put_tags(self, arn: str, tags: Mapping[str, str] | None) -> None:
+        if tags is None:
+            return
+        rows = [(arn, position, key, value) for position, (key, value) in enumerate(tags.items())]
+        self._db.execute("DELETE FROM tags WHERE arn = ?", (arn,))
+        self._db.executemany("INSERT INTO tags VALUES (?, ?, ?, ?)", rows)
+
+    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with _reported(self._path):
+            return self._db.execute(query, values).fetchall()
+
+    def _json(self, query: str, *values: Any) -> Any | None:
+        rows = self._rows(query, *values)
+        return json.loads(rows[0][0]) if rows else None
+
+    def _write(self, statement: str, *values: Any) -> None:
+        with _reported(self._path):
+            self._db.execute(statement, values)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing."""
+        with _reported(self._path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # some errors have rolled back by themselves
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code == sqlite3.SQLITE_FULL:
+            raise StoreError(f"No space is left to write {path}.", "Free some space on that disk.") from error
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise StoreError(f"{path} is not a sound database: {error}.", f"Move {path} away.") from error
+        advice = f"See that {path} and its folder can be read and written and that their disk has space."
+        raise StoreError(f"{path} cannot be used: {error}.", advice) from error
