@@ -200,7 +200,7 @@ class Store:
         version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
         if version > len(migrations):
             raise StoreError(
-                f"{self._path} has schema version {version}; this Hotfire knows none above {len(migrations)}.",
+                f"{self._path} is of version {version}; this Hotfire knows none above {len(migrations)}.",
                 "Install the newer Hotfire that wrote it, or set HOTFIRE_HOME to another folder.",
             )
         self._db.execute("PRAGMA journal_mode = WAL")
