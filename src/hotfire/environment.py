@@ -197,14 +197,20 @@ def load(name: str | None = None, *, config: Path | None = None, start: Path | N
 def find(start: Path) -> Path:
     """The nearest `config.yml` of `start` and its parents."""
     start = start.resolve()
-    trusted = {os.getuid(), 0, start.stat().st_uid}
     for folder in (start, *start.parents):
         for file in (folder / name for name in CONFIG_NAMES):
-            # A config.yml names programs to run: one that another user put above the folder is not ours.
-            if file.is_file() and (folder == start or file.stat().st_uid in trusted):
+            if file.is_file() and (folder == start or is_trusted(file, start, os.getuid())):
                 return file
     message = f"there is no {listed(CONFIG_NAMES, 'or')} in {start} or a folder above it"
     raise ConfigError(message, "`hotfire new DIR` makes a project; `--config FILE` names a file elsewhere.")
+
+
+def is_trusted(file: Path, folder: Path, user: int) -> bool:
+    """Whether a file above `folder` may speak for it: if it is of the user, of root or of the folder's owner.
+
+    A config.yml names programs to run, and anyone may put one into /tmp.
+    """
+    return file.stat().st_uid in (user, 0, folder.stat().st_uid)
 
 
 def variables_of_process() -> dict[str, str]:

@@ -1,0 +1,458 @@
+"""config.yml, DEPLOY_ENV and flags as one frozen value."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from hotfire import environment
+from hotfire.environment import Autoscaling, Environment, Serverless, is_one_edit, load
+from hotfire.errors import ConfigError, ProjectError
+
+ARTICLE = """\
+environments:
+  default: &default
+    model_name: text-classification
+    aws_role: sagemaker-role
+  local:
+    <<: *default
+    instance_type: local
+    model_data_path: 'file://build/model.tar.gz'
+  production:
+    <<: *default
+    instance_type: ml.t2.medium
+    model_data_path: s3://sagemaker-pytorch-text-classification/model.tar.gz
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = (tmp_path / "projekt mit Ü").resolve()
+    folder.mkdir()
+    return folder
+
+
+def write(folder: Path, *lines: str, name: str = "local", file: str = "config.yml") -> Path:
+    path = folder / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    given = lines if any(line.startswith("model_name") for line in lines) else ("model_name: news", *lines)
+    path.write_text(f"environments:\n  {name}:\n" + "".join(f"    {line}\n" for line in given), "utf-8")
+    return path
+
+
+def loaded(folder: Path, *lines: str, name: str = "local") -> Environment:
+    write(folder, *lines, name=name)
+    return load(name, start=folder)
+
+
+def refused(folder: Path, *lines: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        loaded(folder, *lines)
+    return caught.value
+
+
+def test_the_articles_config_works_as_it_is(project: Path) -> None:
+    sagemaker = project / "deploy" / "sagemaker"
+    sagemaker.mkdir(parents=True)
+    (sagemaker / "config.yml").write_text(ARTICLE)
+    (sagemaker / "serve.py").touch()
+    local, production = load(start=project), load("production", start=sagemaker)
+    assert (local.name, local.root, local.file) == ("local", project, sagemaker / "config.yml")
+    assert (local.model_name, local.aws_role, local.is_local) == (
+        "text-classification",
+        "sagemaker-role",
+        True,
+    )
+    assert (local.handler(), local.archive_file) == (
+        sagemaker / "serve.py",
+        project / "build" / "model.tar.gz",
+    )
+    assert (production.root, production.is_local) == (project, False)
+    assert production.setting("model_data_path") == "s3://sagemaker-pytorch-text-classification/model.tar.gz"
+
+
+def test_what_is_not_given_has_its_default(project: Path) -> None:
+    file = write(project)
+    assert load(start=project) == Environment(
+        name="local",
+        file=file,
+        root=project,
+        model_name="news",
+        examples=project / "examples",
+        settings={"model_name": "news"},
+        python=Path(sys.executable),
+    )
+
+
+def test_every_key_reaches_its_field(project: Path) -> None:
+    env = loaded(
+        project,
+        "aws_role: role",
+        "region: eu-west-1",
+        "profile: work",
+        "endpoint_url: http://localhost:4566",
+        "source_dir: src",
+        "entry_point: handler.py",
+        "artifacts: [runs/latest, /abs]",
+        "examples: requests",
+        "install_requirements: true",
+        "model_data_path: s3://bucket/m.tar.gz",
+        "model_data: folder",
+        "kms_key: key",
+        "instance_type: ml.m5.large",
+        "instance_count: 2",
+        "serverless: {memory_mb: 4096, max_concurrency: 9}",
+        "async: {output: s3://b/out}",
+        "autoscaling: {min: 0, max: 4, target: 100}",
+        "startup_timeout: 300",
+        "update: {strategy: in_place}",
+        "image: me/image:1",
+        "framework_version: 2.10",
+        "py_version: 3.10",
+        "container_env: {A: 1}",
+        "serving: ray",
+        "ray: {num_replicas: 2}",
+        "ray_address: ray://head:10001",
+        "vpc: {Subnets: [a]}",
+        "tags: {team: news}",
+        "endpoint_config: {DataCaptureConfig: {}}",
+        "app: {title: News}",
+        "journal: false",
+        "preflight: {ignore: {R1: known}}",
+        name="production",
+    )
+    assert env == Environment(
+        name="production",
+        file=project / "config.yml",
+        root=project,
+        model_name="news",
+        examples=project / "requests",
+        aws_role="role",
+        region="eu-west-1",
+        profile="work",
+        endpoint_url="http://localhost:4566",
+        source_dir=project / "src",
+        entry_point="handler.py",
+        artifacts=(project / "runs/latest", Path("/abs")),
+        install_requirements=True,
+        model_data_path="s3://bucket/m.tar.gz",
+        model_data="folder",
+        kms_key="key",
+        instance_type="ml.m5.large",
+        instance_count=2,
+        serverless=Serverless(4096, 9),
+        async_={"output": "s3://b/out"},
+        autoscaling=Autoscaling(0, 4, 100.0),
+        startup_timeout=300,
+        update={"strategy": "in_place"},
+        image="me/image:1",
+        framework_version="2.10",
+        py_version="3.10",
+        container_env={"A": "1"},
+        serving="ray",
+        ray={"num_replicas": 2},
+        ray_address="ray://head:10001",
+        vpc={"Subnets": ["a"]},
+        tags={"team": "news"},
+        endpoint_config={"DataCaptureConfig": {}},
+        app={"title": "News"},
+        journal=False,
+        preflight={"ignore": {"R1": "known"}},
+        settings=env.settings,
+    )
+    assert environment.KNOWN_KEYS - env.settings.keys() == {"python"}
+
+
+def test_the_argument_names_the_environment_before_deploy_env(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(project).write_text("environments:\n  a: {model_name: m}\n  b: {model_name: m}\n")
+    monkeypatch.setenv("DEPLOY_ENV", "b")
+    assert load(start=project).name == "b"
+    assert load("a", start=project).name == "a"
+
+
+def test_an_empty_deploy_env_names_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOY_ENV", "")
+    assert loaded(project).name == "local"
+
+
+def test_the_nearest_file_above_is_found(project: Path) -> None:
+    write(project, "model_name: outer")
+    file = write(project, "model_name: inner", file="a/config.yml")
+    deep = project / "a" / "b" / "c"
+    deep.mkdir(parents=True)
+    assert load(start=deep).file == file
+
+
+def test_the_working_folder_is_where_the_search_starts(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(project)
+    monkeypatch.chdir(project)
+    assert load().root == project
+
+
+@dataclass(frozen=True)
+class Owned:
+    """Stands for a path of a user, since only root can make one of another."""
+
+    st_uid: int
+
+    def stat(self) -> "Owned":
+        return self
+
+
+@pytest.mark.parametrize(
+    ("file", "folder", "expected"), [(7, 7, True), (0, 7, True), (8, 8, True), (8, 7, False), (8, 0, False)]
+)
+def test_a_strangers_file_above_is_not_trusted(file: int, folder: int, expected: bool) -> None:
+    assert environment.is_trusted(cast(Path, Owned(file)), cast(Path, Owned(folder)), user=7) is expected
+
+
+def test_a_file_that_is_named_may_be_called_anything(project: Path) -> None:
+    write(project, file="other/settings.yaml")
+    env = load(config=project / "other" / "settings.yaml")
+    assert (env.root, env.file.name) == (project / "other", "settings.yaml")
+
+
+def test_a_named_file_that_is_absent_is_said(project: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yml: there is no such file"):
+        load(config=project / "none.yml")
+
+
+def test_without_a_file_it_says_where_it_looked(project: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(start=project)
+    where = f"in {project} or a folder above it"
+    assert caught.value.message == f"there is no config.yml or deploy/sagemaker/config.yml {where}"
+    assert "`hotfire new DIR`" in caught.value.advice
+
+
+def test_variables_come_from_the_process(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAM", "blue")
+    assert loaded(project, "model_name: news-${TEAM}").model_name == "news-blue"
+
+
+def test_a_missing_model_name_is_reported_at_the_environment(project: Path) -> None:
+    write(project).write_text("environments:\n  local:\n    region: x\n")
+    with pytest.raises(ConfigError) as caught:
+        load(start=project)
+    error = caught.value
+    assert (error.line, error.column, error.key) == (2, 3, "model_name")
+    assert error.message.endswith("the environment 'local' has no model_name")
+
+
+def test_a_model_name_of_63_characters_is_taken(project: Path) -> None:
+    assert len(loaded(project, f"model_name: {'a' * 63}").model_name) == 63
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a" * 64, "has 64 characters; SageMaker takes at most 63"),
+        ("a_b", "is not a name that SageMaker takes"),
+        ("-a", "is not a name that SageMaker takes"),
+        ("a-", "is not a name that SageMaker takes"),
+        ("ü", "is not a name that SageMaker takes"),
+    ],
+)
+def test_a_model_name_that_sagemaker_refuses_is_refused(project: Path, name: str, said: str) -> None:
+    error = refused(project, f"model_name: {name}")
+    assert error.message == f"{project / 'config.yml'}:3:17: model_name {name!r} {said}"
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "said"),
+    [
+        ("instance_count: two", 21, "instance_count must be a whole number of at least 1, not 'two'"),
+        ("instance_type: lokal", 20, "there is no instance type 'lokal'"),
+        ("model_data: zip", 17, "model_data must be archive or folder, not 'zip'"),
+        ("model_data_path: build/m.tar.gz", 22, "model_data_path must be a file:// or s3:// address"),
+        ("endpoint_url: localhost", 19, "endpoint_url must be an address that begins with http://"),
+        ("serverless: {memory_mb: x}", 29, "serverless.memory_mb must be a whole number"),
+        (
+            "autoscaling: {min: 3, max: 2, target: 1}",
+            24,
+            "autoscaling.min is 3, more than autoscaling.max, 2",
+        ),
+        ("autoscaling: {min: 1}", 18, "autoscaling needs both `max` and `target`"),
+        ("tags: [a]", 11, "tags must be a mapping of keys to values, not a list"),
+        ("python: nowhere/python", 13, "python: there is no Python at"),
+    ],
+)
+def test_a_wrong_value_is_refused_at_its_place(project: Path, line: str, column: int, said: str) -> None:
+    error = refused(project, line)
+    assert error.message.startswith(f"{project / 'config.yml'}:4:{column}: {said}")
+
+
+def test_a_near_instance_type_is_offered(project: Path) -> None:
+    assert refused(project, "instance_type: local_proces").advice == "Did you mean 'local_process'?"
+
+
+def test_the_users_own_keys_are_settings(project: Path) -> None:
+    assert loaded(project, "slack: {channel: ops}").setting("slack") == {"channel": "ops"}
+
+
+def test_a_setting_that_is_not_given_has_its_default(project: Path) -> None:
+    env = loaded(project)
+    assert (env.setting("async"), env.setting("instance_count")) == ({}, 1)
+
+
+def test_a_known_setting_is_text_as_it_is_written(project: Path) -> None:
+    assert loaded(project, "framework_version: 2.10").setting("framework_version") == "2.10"
+
+
+def test_an_unknown_setting_is_refused_with_the_nearest(project: Path) -> None:
+    with pytest.raises(ConfigError, match="the environment 'local' has no setting 'modelname'") as caught:
+        loaded(project).setting("modelname")
+    assert caught.value.advice == "Did you mean 'model_name'?"
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("instance_cuont", "instance_count"), ("instance-type", "instance_type"), ("artifact", "artifacts")],
+)
+def test_a_likely_slip_is_noted(project: Path, key: str, meant: str) -> None:
+    place = f"{project / 'config.yml'}:4"
+    (note,) = loaded(project, f"{key}: 1").notes
+    assert note.startswith(place)
+    assert note.endswith(f"{key!r} is not a key of Hotfire; {meant!r} is.")
+
+
+def test_a_key_of_the_users_own_is_not_noted(project: Path) -> None:
+    assert loaded(project, "database: x", "artifacts: [a]").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("abc", "abc", True),
+        ("abc", "abcd", True),
+        ("abcd", "bcd", True),
+        ("abc", "axc", True),
+        ("abcd", "acbd", True),
+        ("abcd", "badc", False),
+        ("abc", "abcde", False),
+        ("abc", "xyc", False),
+    ],
+)
+def test_one_edit(one: str, other: str, expected: bool) -> None:
+    assert is_one_edit(one, other) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "instance_type", "expected"),
+    [
+        ("local", None, True),
+        ("local", "local", True),
+        ("local", "ml.m5.large", True),
+        ("laptop", "local_container", True),
+        ("cluster", "ray", True),
+        ("production", "ml.m5.large", False),
+        ("production", None, False),
+    ],
+)
+def test_what_is_local(project: Path, name: str, instance_type: str | None, expected: bool) -> None:
+    lines = [f"instance_type: {instance_type}"] if instance_type else []
+    assert loaded(project, *lines, name=name).is_local is expected
+
+
+def test_on_one_machine_a_folder_is_a_project_and_at_aws_a_name(project: Path) -> None:
+    assert loaded(project).project == str(project)
+    assert loaded(project, "instance_type: ml.m5.large", name="production").project == "news"
+
+
+def test_only_local_may_leave_out_the_instance_type(project: Path) -> None:
+    assert loaded(project).hosting_type() == "local"
+    with pytest.raises(ConfigError, match="the environment 'production' has no instance_type"):
+        loaded(project, name="production").hosting_type()
+
+
+def test_only_a_local_environment_may_leave_out_the_role(project: Path) -> None:
+    assert loaded(project).role() == "hotfire-local"
+    assert loaded(project, "aws_role: mine", name="production").role() == "mine"
+    with pytest.raises(ConfigError, match="the environment 'production' has no aws_role"):
+        loaded(project, name="production").role()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("file://out/m.tar.gz", "out/m.tar.gz"),
+        ("file:///x/m.tar.gz", "/x/m.tar.gz"),
+        ("s3://b/k", "build/model.tar.gz"),
+    ],
+)
+def test_where_the_archive_goes(project: Path, given: str, expected: str) -> None:
+    assert loaded(project, f"model_data_path: {given}").archive_file == project / expected
+
+
+@pytest.mark.parametrize(
+    ("files", "lines", "expected"),
+    [
+        (["serve.py", "inference.py"], [], "serve.py"),
+        (["code/inference.py"], [], "code/inference.py"),
+        (["src/inference.py", "serve.py"], ["source_dir: src"], "src/inference.py"),
+        (["serve.py", "src/other.py"], ["source_dir: src"], "serve.py"),
+        (["src/h.py", "h.py", "src/serve.py"], ["source_dir: src", "entry_point: h.py"], "src/h.py"),
+        (["h.py", "src/serve.py"], ["source_dir: src", "entry_point: h.py"], "h.py"),
+    ],
+)
+def test_where_the_handler_is(project: Path, files: list[str], lines: list[str], expected: str) -> None:
+    for file in files:
+        (project / file).parent.mkdir(exist_ok=True)
+        (project / file).touch()
+    assert loaded(project, *lines).handler() == project / expected
+
+
+def test_a_given_entry_point_is_beside_config_yml_too(project: Path) -> None:
+    file = write(project, "entry_point: h.py", file="deploy/sagemaker/config.yml")
+    (file.parent / "h.py").touch()
+    assert load(start=project).handler() == file.parent / "h.py"
+
+
+def test_an_absent_handler_is_said_with_where_it_was_sought(project: Path) -> None:
+    (project / "serve.py").touch()
+    with pytest.raises(ProjectError) as caught:
+        loaded(project, "source_dir: src", "entry_point: h.py").handler()
+    looked = f"looked for {project / 'src/h.py'} and {project / 'h.py'}"
+    assert caught.value.message == f"{project / 'config.yml'}: there is no h.py; {looked}"
+
+
+def executable(file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(0o755)
+    return file
+
+
+def test_python_may_be_a_virtual_environment(project: Path) -> None:
+    python = executable(project / ".venv" / "bin" / "python")
+    assert loaded(project, "python: .venv").python == python
+
+
+def test_python_may_be_a_program_and_is_not_resolved(project: Path) -> None:
+    link = project / "py" / "python3"
+    link.parent.mkdir()
+    link.symlink_to(sys.executable)
+    assert loaded(project, "python: py/python3").python == link
+    assert loaded(project, f"python: {link}").python == link
+
+
+def test_python_may_be_a_name_on_path(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = executable(project / "elsewhere" / "mypython")
+    monkeypatch.setenv("PATH", str(python.parent))
+    assert loaded(project, "python: mypython").python == python
+
+
+def test_home_is_what_hotfire_home_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOTFIRE_HOME", str(tmp_path / "h"))
+    assert environment.home() == tmp_path / "h"
+
+
+def test_home_is_the_platforms_place_for_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOTFIRE_HOME")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert environment.home() == tmp_path / "hotfire"
