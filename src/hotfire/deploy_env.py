@@ -134,9 +134,8 @@ def _local_client(service: str, region: address.Address, region_name: str, *, at
     import boto3
     from botocore.session import Session
 
-    core = Session()
-    for name in ("profile", "config_file", "credentials_file"):
-        core.set_config_variable(name, None)
+    unset = (None, None, None, None)
+    core = Session(session_vars=dict.fromkeys(("profile", "config_file", "credentials_file"), unset))
     session = boto3.Session(
         aws_access_key_id=region.key.access_key,
         aws_secret_access_key=region.key.secret_key,
