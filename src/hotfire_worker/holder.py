@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any, Dict, List
 
 from hotfire_worker import output, worker
-from hotfire_worker.context import Context
 from hotfire_worker.parent import Parent, settle
+from hotfire_worker.service import Service
 from hotfire_worker.wire import Channel, Header
 
 Spec = Dict[str, Any]
@@ -20,12 +20,14 @@ Spec = Dict[str, Any]
 
 def main(spec: Spec, channel: Channel, descriptor: int) -> None:
     """Load the handler, say how it went, then fork a worker for each command until the region is gone."""
+    # A process group of its own: what the handler starts can be ended with it.
+    os.setpgid(0, 0)
     printed = output.redirect(descriptor)
     _enter(spec)
     started = time.perf_counter()
     threads = _thread_count()
     try:
-        context, transformer = _load(spec)
+        service = _load(spec)
     except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt too: it cannot serve
         channel.send({"event": "failed", "message": _message(error), "trace": traceback.format_exc()})
         return
@@ -33,7 +35,7 @@ def main(spec: Spec, channel: Channel, descriptor: int) -> None:
         printed.finish()
     unsafe = _why_not_fork(threads)
     channel.send({"event": "loaded", "seconds": time.perf_counter() - started, "unsafe": unsafe})
-    serve = partial(worker.main, spec, context, transformer, printed)
+    serve = partial(worker.main, service, spec["threads"], printed)
     settle()
     forker = Parent(channel)
 
@@ -42,6 +44,7 @@ def main(spec: Spec, channel: Channel, descriptor: int) -> None:
         if command["command"] == "serve":
             # Where a fork is not safe the holder itself becomes the one worker that it has.
             channel.send({"answer": {"pid": os.getpid()}})
+            forker.retire()
             serve(own)
             os._exit(0)
         pid = forker.fork(partial(serve, own), [])
@@ -67,18 +70,12 @@ def _enter(spec: Spec) -> None:
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
 
 
-def _load(spec: Spec) -> Any:
+def _load(spec: Spec) -> Service:
     import torch
-    from sagemaker_pytorch_serving_container.default_pytorch_inference_handler import (
-        DefaultPytorchInferenceHandler,
-    )
 
     # Threads that the load starts would not be there in a forked worker, which then waits for them for ever.
     torch.set_num_threads(1)
-    context = Context("model", spec["model_dir"])
-    transformer = worker.timed_transformer(DefaultPytorchInferenceHandler())
-    transformer.validate_and_initialize(model_dir=spec["model_dir"], context=context)
-    return context, transformer
+    return Service(spec["model_dir"])
 
 
 def _why_not_fork(threads_before: int) -> str:

@@ -61,9 +61,7 @@ def redirect(descriptor: int) -> TaggedOutput:
         os.close(descriptor)
     output = TaggedOutput()
     for name in ("stdout", "stderr"):
-        stream = io.TextIOWrapper(
-            io.BufferedWriter(output), encoding="utf-8", errors="backslashreplace", write_through=True
-        )
+        stream = io.TextIOWrapper(output, encoding="utf-8", errors="backslashreplace", write_through=True)
         setattr(sys, name, stream)
         setattr(sys, "__" + name + "__", stream)
     return output

@@ -59,7 +59,8 @@ class Parent:
     def _become(self, parent: int, child: Callable[[], None]) -> NoReturn:
         status = 1
         try:
-            self._forget()
+            self.retire()
+            self._channel.close()
             die_with(parent)
             child()
             status = 0
@@ -68,10 +69,10 @@ class Parent:
         finally:
             _exit(status)
 
-    def _forget(self) -> None:
+    def retire(self) -> None:
+        """Fork no more: leave the signals as they are at the start of a program."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        self._channel.close()
         self._wake.close()
         self._waker.close()
 

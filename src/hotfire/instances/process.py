@@ -1,0 +1,345 @@
+"""An instance made of processes: a holder with the model, and the workers forked from it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hotfire.errors import DeadlineExceeded, InstanceError, LoadFailed, QueueFull
+from hotfire.instances.base import Answer, Output, Request, Spec
+from hotfire.instances.channel import FrameProtocol, connect
+from hotfire.instances.output import OutputPipe
+from hotfire.instances.settings import ServerSettings
+from hotfire.instances.zygotes import Holder, Zygote, ZygoteKey, Zygotes
+from hotfire_worker.service import refusal_body
+from hotfire_worker.wire import Header
+
+_MOST_WAITING = 1000
+"""Requests that may wait for an instance's workers."""
+_QUICK_SECONDS = 0.005
+"""A worker whose recent median is below may have the next request in its socket already."""
+_SECONDS_TO_COME_UP = 10.0
+"""A forked worker that is not ready by then never will be."""
+_LINK_FROM_BYTES = 1024 * 1024
+"""Smaller files are copied for each instance, so that what a handler does to them stays its own."""
+_PATIENCE = (0.0, 0.1, 0.5, 2.0, 5.0)
+"""Seconds before each new try to replace what ends again and again."""
+
+
+class Job:
+    """A request and who waits for its answer."""
+
+    def __init__(self, request: Request, seconds: float, expire: Callable[[Job], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self.request = request
+        self.future: asyncio.Future[Answer] = loop.create_future()
+        self.timer = loop.call_later(seconds, expire, self)
+
+    def settle(self, answer: Answer) -> None:
+        """Give the answer, if anybody still waits."""
+        if not self.future.done():
+            self.future.set_result(answer)
+
+    def fail(self, error: InstanceError) -> None:
+        """Give the error, if anybody still waits."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Worker:
+    """A process that answers one request at a time."""
+
+    def __init__(self, lost: Callable[[Worker], None], answered: Callable[[], None]) -> None:
+        self.pid = 0
+        self.jobs: deque[Job] = deque()
+        self.born = time.monotonic()
+        self._given = 0.0
+        self._durations: deque[float] = deque([_QUICK_SECONDS], maxlen=15)
+        self._lost = lost
+        self._answered = answered
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._protocol: FrameProtocol | None = None
+
+    async def open(self, sock: socket.socket) -> None:
+        """Use our end of its socket pair."""
+        self._protocol = await connect(sock, self._received, self._disconnected)
+
+    async def ready(self) -> None:
+        """Wait until it can be given requests; raises TimeoutError or InstanceError."""
+        await asyncio.wait_for(self._ready, _SECONDS_TO_COME_UP)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it may be given a request now."""
+        if not self.jobs:
+            return True
+        return len(self.jobs) == 1 and statistics.median(self._durations) < _QUICK_SECONDS
+
+    def give(self, job: Job) -> None:
+        """Send it a request."""
+        assert self._protocol is not None
+        if not self.jobs:
+            self._given = time.monotonic()
+        self.jobs.append(job)
+        request = job.request
+        self._protocol.send({"id": request.id, "headers": dict(request.headers)}, request.body)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def _received(self, header: Header, body: bytearray) -> None:
+        if "event" in header:
+            self._ready.set_result(None)
+            return
+        now = time.monotonic()
+        self._durations.append(now - self._given)
+        self._given = now
+        self.jobs.popleft().settle(Answer(header["status"], header["headers"], bytes(body), header["times"]))
+        self._answered()
+
+    def _disconnected(self) -> None:
+        if not self._ready.done():
+            self._ready.set_exception(InstanceError("a worker ended before it could answer"))
+            self._ready.exception()
+        self._lost(self)
+
+
+class ProcessInstance:
+    """A model served by processes of this machine, as its container would serve it."""
+
+    def __init__(self, spec: Spec, zygotes: Zygotes, folder: Path, output: Output) -> None:
+        self._spec = spec
+        self._zygotes = zygotes
+        self._folder = folder
+        self._pipe = OutputPipe(output)
+        self._settings = ServerSettings.read(spec.environment, os.cpu_count() or 1)
+        self._zygote: Zygote | None = None
+        self._holders: list[Holder] = []
+        self._workers: list[Worker] = []
+        self._waiting: deque[Job] = deque()
+        self._staffing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._alone = ""
+        self._stopping = False
+        self._quiet = asyncio.Event()
+
+    @property
+    def load(self) -> int:
+        """How many requests it has in hand or waiting."""
+        return len(self._waiting) + sum(len(worker.jobs) for worker in self._workers)
+
+    @property
+    def pids(self) -> list[int]:
+        """Its workers' processes."""
+        return [worker.pid for worker in self._workers]
+
+    async def start(self) -> None:
+        """Load the model and start the workers; raises LoadFailed."""
+        await self._pipe.open()
+        await asyncio.to_thread(_furnish, self._spec.model_dir, self._folder)
+        try:
+            async with asyncio.timeout(self._spec.startup_timeout):
+                await self._staff()
+        except TimeoutError:
+            raise LoadFailed(f"it was not ready within {self._spec.startup_timeout:.0f} s") from None
+
+    async def invoke(self, request: Request) -> Answer:
+        """Answer a request; raises `DeadlineExceeded` past its limit, `QueueFull` when too many wait."""
+        settings = self._settings
+        if len(request.body) > settings.max_request:
+            return Answer(413, {}, b"")
+        if len(self._waiting) >= _MOST_WAITING:
+            raise QueueFull(f"{_MOST_WAITING} requests wait already")
+        job = Job(request, min(request.limit, settings.response_timeout), self._expire)
+        self._waiting.append(job)
+        self._dispatch()
+        try:
+            answer = await job.future
+        finally:
+            job.timer.cancel()
+        if len(answer.body) > settings.max_response:
+            limit = f"TS_MAX_RESPONSE_SIZE, {settings.max_response}"
+            message = f"The answer of {len(answer.body)} bytes is over {limit}."
+            return _server_error(message)
+        return answer
+
+    async def stop(self) -> None:
+        """End, after the requests in hand are answered."""
+        self._stopping = True
+        if self.load:
+            await self._quiet.wait()
+        for task in self._tasks:
+            task.cancel()
+        for holder in self._holders:
+            holder.kill()
+        if self._zygote is not None:
+            self._zygotes.left(self._zygote)
+            self._zygote = None
+        await self._pipe.close()
+        await asyncio.to_thread(shutil.rmtree, self._folder.parent, ignore_errors=True)
+
+    async def _staff(self) -> None:
+        """Have as many workers as the settings say."""
+        async with self._staffing:
+            while len(self._workers) < self._settings.workers and not self._stopping:
+                await self._add_worker()
+
+    async def _add_worker(self) -> None:
+        holder, command = await self._employer()
+        worker = Worker(self._worker_lost, self._dispatch)
+        ours, theirs = socket.socketpair()
+        await worker.open(ours)
+        try:
+            worker.pid = await holder.employ(command, theirs.fileno())
+        finally:
+            theirs.close()
+        try:
+            await worker.ready()
+        except TimeoutError:
+            worker.kill()
+            self._alone = "a forked worker did not come up"
+            self._spec_said()
+            return
+        self._workers.append(worker)
+        self._dispatch()
+
+    async def _employer(self) -> tuple[Holder, str]:
+        """A holder to fork a worker from, or one to become a worker, where forking is not safe."""
+        if self._holders and not self._alone:
+            return self._holders[0], "work"
+        holder = await self._hold()
+        if holder.unsafe and not self._alone:
+            self._alone = holder.unsafe
+            self._spec_said()
+        return holder, "serve" if self._alone else "work"
+
+    def _spec_said(self) -> None:
+        self._pipe.say(f"hotfire: each worker loads the model itself: {self._alone}")
+
+    async def _hold(self) -> Holder:
+        zygote = await self._zygotes.get(ZygoteKey.of(self._spec.python, self._spec.environment))
+        if zygote is not self._zygote:
+            self._zygote = zygote
+            self._zygotes.hired(zygote)
+        holder: Holder | None = None
+
+        def lost() -> None:
+            if holder in self._holders:
+                self._holders.remove(holder)
+
+        spec: dict[str, Any] = {
+            "model_dir": str(self._folder),
+            "environment": dict(self._spec.environment),
+            "threads": max((os.cpu_count() or 1) // self._settings.workers, 1),
+        }
+        holder = await zygote.hold(spec, self._pipe.write_end, lost)
+        self._holders.append(holder)
+        await holder.loaded(self._spec.startup_timeout)
+        return holder
+
+    def _dispatch(self) -> None:
+        """Give waiting requests to workers that have room."""
+        while self._waiting:
+            worker = min(self._workers, key=lambda one: len(one.jobs), default=None)
+            if worker is None or not worker.has_room:
+                return
+            job = self._waiting.popleft()
+            if not job.future.done():
+                worker.give(job)
+        if self._stopping and not self.load:
+            self._quiet.set()
+
+    def _worker_lost(self, worker: Worker) -> None:
+        """Answer the request that it had in hand; what waited goes to another."""
+        if worker in self._workers:
+            self._workers.remove(worker)
+        if worker.jobs:
+            worker.jobs.popleft().settle(_server_error("Worker died."))
+        self._waiting.extendleft(reversed(worker.jobs))
+        worker.jobs.clear()
+        if not self._stopping or self._waiting:
+            self._spawn(self._recover(worker))
+        self._dispatch()
+
+    def _expire(self, job: Job) -> None:
+        if job.request.limit <= self._settings.response_timeout:
+            job.fail(DeadlineExceeded(f"no answer within {job.request.limit:g} s"))
+        else:
+            job.settle(_server_error("Worker died."))
+        if job in self._waiting:
+            self._waiting.remove(job)
+            return
+        for worker in self._workers:
+            if worker.jobs and worker.jobs[0] is job:
+                worker.kill()
+
+    async def _recover(self, lost: Worker) -> None:
+        """Replace a worker; what cannot be replaced is tried again, ever more patiently."""
+        quick_death = time.monotonic() - lost.born < 1.0
+        for pause in _PATIENCE[1 if quick_death else 0 :]:
+            await asyncio.sleep(pause)
+            try:
+                await self._staff()
+                return
+            except InstanceError as error:
+                self._pipe.say(f"hotfire: a worker could not be replaced: {error.message}")
+        while self._waiting:
+            self._waiting.popleft().settle(_server_error("Worker died."))
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class ProcessHost:
+    """Makes process instances; their zygotes are shared."""
+
+    def __init__(self, zygotes: Zygotes, folder: Path) -> None:
+        self._zygotes = zygotes
+        self._folder = folder
+        self._made = 0
+
+    def instance(self, spec: Spec, output: Output) -> ProcessInstance:
+        """An instance that is not started yet, with a folder of its own."""
+        self._made += 1
+        return ProcessInstance(spec, self._zygotes, self._folder / str(self._made) / "model", output)
+
+    async def warm(self, python: Path) -> None:
+        """Have a zygote ready for this Python."""
+        await self._zygotes.get(ZygoteKey.of(python, {}))
+
+    async def close(self) -> None:
+        """End the zygotes."""
+        self._zygotes.close()
+
+
+def _server_error(message: str) -> Answer:
+    return Answer(500, {"content-type": "application/json"}, refusal_body(500, message))
+
+
+def _furnish(tree: Path, folder: Path) -> None:
+    """Lay the model's files into an instance's own folder: large ones linked, the others copied."""
+
+    def lay(source: str, target: str) -> None:
+        if Path(source).stat().st_size >= _LINK_FROM_BYTES:
+            with contextlib.suppress(OSError):
+                os.link(source, target)
+                return
+        shutil.copyfile(source, target)
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(tree, folder, copy_function=lay)

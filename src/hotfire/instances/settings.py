@@ -1,0 +1,60 @@
+"""What a container's environment variables say about its server.
+
+The names and defaults are those of the inference toolkit and of TorchServe; which of them have an effect
+was seen on AWS's own stack: `SAGEMAKER_MODEL_SERVER_TIMEOUT` has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MAX_BYTES = 6_553_500
+"""TorchServe's default limit of a request and of an answer."""
+RESPONSE_TIMEOUT = 60.0
+"""TorchServe's default, in seconds."""
+MOST_WORKERS = 4
+"""Of an instance that does not say how many; TorchServe starts one a core."""
+
+_MODEL_VARIABLES = ("BATCH_SIZE", "MAX_BATCH_DELAY", "MIN_WORKERS", "MAX_WORKERS", "RESPONSE_TIMEOUT")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How an instance serves. `response_timeout` in seconds, sizes in bytes."""
+
+    workers: int
+    response_timeout: float
+    max_request: int
+    max_response: int
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str], cores: int) -> ServerSettings:
+        """The settings of a container with these variables on a machine with so many cores."""
+        number = _Numbers(environment)
+        timeout = number("TS_DEFAULT_RESPONSE_TIMEOUT", RESPONSE_TIMEOUT)
+        workers = number("TS_DEFAULT_WORKERS_PER_MODEL", 0)
+        workers = number("SAGEMAKER_MODEL_SERVER_WORKERS", workers) or min(cores, MOST_WORKERS)
+        if any(f"SAGEMAKER_TS_{name}" in environment for name in _MODEL_VARIABLES):
+            # Any one of them makes the toolkit write a whole entry for the model, with these defaults.
+            workers = max(number("SAGEMAKER_TS_MIN_WORKERS", 1), 1)
+            timeout = number("SAGEMAKER_TS_RESPONSE_TIMEOUT", RESPONSE_TIMEOUT)
+        return cls(
+            workers=int(workers),
+            response_timeout=timeout,
+            max_request=int(number("TS_MAX_REQUEST_SIZE", MAX_BYTES)),
+            max_response=int(number("TS_MAX_RESPONSE_SIZE", MAX_BYTES)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    environment: Mapping[str, str]
+
+    def __call__(self, name: str, default: float) -> float:
+        """A variable's number; a value that is none counts as absent, as at AWS."""
+        try:
+            value = float(self.environment[name])
+        except (KeyError, ValueError):
+            return default
+        return value if value > 0 else default

@@ -1,0 +1,251 @@
+"""Zygotes and the holders that they fork, as the region sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hotfire_worker
+from hotfire.errors import InstanceError, LoadFailed
+from hotfire.instances.channel import ControlChannel
+from hotfire_worker.wire import Header
+
+_LAUNCHER = """\
+import sys
+from importlib import util
+folder = sys.argv[1]
+start = folder + "/__init__.py"
+spec = util.spec_from_file_location("hotfire_worker", start, submodule_search_locations=[folder])
+package = util.module_from_spec(spec)
+sys.modules["hotfire_worker"] = package
+spec.loader.exec_module(package)
+sys.path[:] = [entry for entry in sys.path if entry]
+from hotfire_worker.__main__ import main
+main()
+"""
+"""Loads the worker's package from its path, so that nothing else of Hotfire's can be imported there."""
+
+_READ_AT_IMPORT = ("OMP_", "MKL_", "OPENBLAS_", "HF_")
+_READ_AT_IMPORT_TOO = ("SAGEMAKER_BASE_DIR", "SAGEMAKER_MULTI_MODEL")
+_IDLE_SECONDS = 600.0
+"""After so long a zygote without holders ends."""
+_TOOLKIT = "sagemaker-pytorch-inference"
+
+
+@dataclass(frozen=True, slots=True)
+class ZygoteKey:
+    """What must be the same for two handlers to share a zygote."""
+
+    python: Path
+    variables: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, python: Path, environment: Mapping[str, str]) -> ZygoteKey:
+        """The key of a handler's Python and container environment."""
+        read = (
+            (name, value)
+            for name, value in sorted(environment.items())
+            if name.startswith(_READ_AT_IMPORT) or name in _READ_AT_IMPORT_TOO
+        )
+        return cls(python, tuple(read))
+
+
+class Holder:
+    """A process that has loaded, or is loading, a handler's model."""
+
+    def __init__(self, on_lost: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self.pid = 0
+        self.unsafe = ""
+        self._loaded: asyncio.Future[None] = loop.create_future()
+        self._on_lost = on_lost
+        self.control = ControlChannel(self._event, self._lost)
+
+    async def loaded(self, timeout: float) -> None:
+        """Wait until the model is loaded; raises LoadFailed if it cannot be."""
+        try:
+            await asyncio.wait_for(asyncio.shield(self._loaded), timeout)
+        except TimeoutError:
+            self.kill()
+            raise LoadFailed(f"the model was not loaded within {timeout:.0f} s") from None
+
+    async def employ(self, command: str, descriptor: int) -> int:
+        """Have it fork a worker (`work`), or become one (`serve`); the worker's pid."""
+        answer = await self.control.call({"command": command}, [descriptor])
+        return int(answer["pid"])
+
+    def kill(self) -> None:
+        """End it, its workers, and whatever the handler started in them."""
+        self.control.close()
+        if self.pid:
+            for kill in (os.killpg, os.kill):
+                with contextlib.suppress(ProcessLookupError):
+                    kill(self.pid, signal.SIGKILL)
+
+    def _event(self, header: Header) -> None:
+        if self._loaded.done():
+            return
+        if header["event"] == "loaded":
+            self.unsafe = header["unsafe"]
+            self._loaded.set_result(None)
+        elif header["event"] == "failed":
+            self._loaded.set_exception(LoadFailed(header["message"], header["trace"]))
+
+    def _lost(self) -> None:
+        if not self._loaded.done():
+            self._loaded.set_exception(LoadFailed("the process ended while it loaded the model"))
+            self._loaded.exception()
+        self._on_lost()
+
+
+class Zygote:
+    """A process that has imported torch and the toolkit."""
+
+    def __init__(
+        self, key: ZygoteKey, environment: Mapping[str, str], ended: Callable[[Zygote], None]
+    ) -> None:
+        self.key = key
+        self._environment = {**environment, **dict(key.variables)}
+        self._ended = ended
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._control = ControlChannel(self._event, self._lost)
+        self.holders = 0
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid if self._process else 0
+
+    async def start(self) -> None:
+        """Begin to import; `ready` waits for the end of it."""
+        ours, theirs = socket.socketpair()
+        package = str(Path(hotfire_worker.__file__).parent)
+        command = [str(self.key.python), "-c", _LAUNCHER, package, str(theirs.fileno()), str(os.getpid())]
+        try:
+            # Started by this thread, the main one, which the process shall not outlive.
+            self._process = subprocess.Popen(
+                command,
+                env=self._environment,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise LoadFailed(
+                f"the project's Python cannot be started: {self.key.python}: {error.strerror}"
+            ) from error
+        finally:
+            theirs.close()
+        await self._control.open(ours)
+
+    async def ready(self) -> None:
+        """Wait for the imports; raises LoadFailed when the toolkit or torch is not there."""
+        await asyncio.shield(self._ready)
+
+    async def hold(self, spec: dict[str, Any], output: int, on_lost: Callable[[], None]) -> Holder:
+        """Fork a holder that loads what `spec` says."""
+        await self.ready()
+        holder = Holder(on_lost)
+        ours, theirs = socket.socketpair()
+        await holder.control.open(ours)
+        try:
+            answer = await self._control.call({"command": "hold", "spec": spec}, [theirs.fileno(), output])
+        finally:
+            theirs.close()
+        holder.pid = int(answer["pid"])
+        return holder
+
+    def close(self) -> None:
+        """End it; its holders and their workers end with it."""
+        self._control.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _event(self, header: Header) -> None:
+        if self._ready.done():
+            return
+        if header["event"] == "ready":
+            self._ready.set_result(None)
+        elif header["event"] == "failed":
+            self._refuse(LoadFailed(_how_to_install(self.key.python, header), header["trace"]))
+
+    def _refuse(self, error: LoadFailed) -> None:
+        self._ready.set_exception(error)
+        self._ready.exception()  # whoever waits is told; that nobody does is no fault
+
+    def _lost(self) -> None:
+        if not self._ready.done():
+            self._refuse(LoadFailed(f"{self.key.python} ended while it imported torch"))
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._ended(self)
+
+
+class Zygotes:
+    """The zygotes of a region: one for each key, started when first asked for."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._zygotes: dict[ZygoteKey, Zygote] = {}
+
+    async def get(self, key: ZygoteKey) -> Zygote:
+        """The key's zygote, begun if there is none; not yet ready, perhaps."""
+        zygote = self._zygotes.get(key)
+        if zygote is None:
+            zygote = self._zygotes[key] = Zygote(key, self._environment, self._ended)
+            try:
+                await zygote.start()
+            except InstanceError:
+                self._zygotes.pop(key, None)
+                raise
+        return zygote
+
+    def hired(self, zygote: Zygote) -> None:
+        """An instance uses it."""
+        zygote.holders += 1
+
+    def left(self, zygote: Zygote) -> None:
+        """An instance uses it no more; without any it ends after a while."""
+        zygote.holders -= 1
+        if zygote.holders == 0:
+            asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._end_if_idle, zygote)
+
+    def pids(self) -> list[int]:
+        """The processes of all of them."""
+        return [zygote.pid for zygote in self._zygotes.values() if zygote.pid]
+
+    def close(self) -> None:
+        """End them all."""
+        for zygote in list(self._zygotes.values()):
+            zygote.close()
+        self._zygotes.clear()
+
+    def _end_if_idle(self, zygote: Zygote) -> None:
+        if zygote.holders == 0 and self._zygotes.get(zygote.key) is zygote:
+            del self._zygotes[zygote.key]
+            zygote.close()
+
+    def _ended(self, zygote: Zygote) -> None:
+        if self._zygotes.get(zygote.key) is zygote:
+            del self._zygotes[zygote.key]
+
+
+def _how_to_install(python: Path, failure: Header) -> str:
+    missing = str(failure["missing"]).partition(".")[0]
+    if missing in ("torch", "numpy", "sagemaker_inference", "sagemaker_pytorch_serving_container"):
+        what = "AWS's inference toolkit" if missing.startswith("sagemaker") else missing
+        return f"{python} has no {what}. Install it there: {python} -m pip install torch {_TOOLKIT}"
+    return f"{python} cannot import AWS's inference toolkit: {failure['message']}"

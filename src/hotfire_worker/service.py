@@ -1,0 +1,135 @@
+"""A loaded handler: one request in, one answer out, through AWS's inference toolkit."""
+
+import inspect
+import io
+import json
+import time
+import urllib.parse
+from typing import Any, Dict, List, Tuple
+
+from hotfire_worker.context import Context, RequestProcessor
+from hotfire_worker.wire import Header
+
+Answer = Tuple[Header, bytes]
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+class Service:
+    """The toolkit, the handler that it has imported and the model that it has loaded."""
+
+    def __init__(self, model_dir: str) -> None:
+        import sagemaker_inference.transformer as toolkit
+        from sagemaker_pytorch_serving_container.default_pytorch_inference_handler import (
+            DefaultPytorchInferenceHandler,
+        )
+
+        self._context = Context("model", model_dir)
+        self._stopwatch = Stopwatch()
+        toolkit.signature = self._stopwatch
+        self._transformer = toolkit.Transformer(DefaultPytorchInferenceHandler())
+        self._transformer.validate_and_initialize(model_dir=model_dir, context=self._context)
+
+    def answer(self, header: Header, body: bytearray) -> Answer:
+        """One request's answer, as AWS's stack would give it."""
+        headers = header["headers"]
+        content_type = _content_type(headers)
+        request = self._context.begin(header["id"], {"body": {"content-type": content_type}, **headers})
+        self._stopwatch.start()
+        try:
+            results = self._transformer.transform([_fields(content_type, body)], self._context)
+        except Exception:  # noqa: BLE001  # the toolkit catches what handlers raise; this is its own stumbling
+            return _refusal(503, "Prediction failed")
+        return _encode(results[0], request, self._stopwatch.times())
+
+
+class Stopwatch:
+    """Notes when each function of the handler begins.
+
+    It stands in for `inspect.signature` in the toolkit, which asks it for a function's parameters just before
+    each call: same result, asked of Python once a function, and no frame of ours in a traceback.
+    """
+
+    def __init__(self) -> None:
+        self._known: Dict[Any, inspect.Signature] = {}
+        self._begun: List[Tuple[str, float]] = []
+
+    def __call__(self, function: Any) -> inspect.Signature:
+        """The function's signature."""
+        self._begun.append((getattr(function, "__name__", "handler"), time.perf_counter()))
+        try:
+            return self._known[function]
+        except KeyError:
+            return self._known.setdefault(function, inspect.signature(function))
+        except TypeError:  # a callable that cannot be hashed
+            return inspect.signature(function)
+
+    def start(self) -> None:
+        """Forget the last request."""
+        self._begun.clear()
+
+    def times(self) -> Dict[str, float]:
+        """Seconds from each function's beginning to the next one's, the last one's to now."""
+        ends = [moment for _, moment in self._begun[1:]] + [time.perf_counter()]
+        return {
+            name: end - moment
+            for (name, moment), end in zip(self._begun, ends)  # noqa: B905  # not in Python 3.9
+            if name != "_default_transform_fn"  # the toolkit's own, which only calls the others
+        }
+
+
+def _content_type(headers: Dict[str, str]) -> str:
+    for name, value in headers.items():
+        if name.lower() == "content-type":
+            return value
+    return ""
+
+
+def _fields(content_type: str, body: bytearray) -> Dict[str, Any]:
+    """The request's fields: `body`, or those of a form, whose body the toolkit then does not find."""
+    if content_type.split(";")[0].strip().lower() != _FORM:
+        return {"body": body}
+    pairs = urllib.parse.parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+    return {name: bytearray(value.encode()) for name, value in pairs}
+
+
+def _encode(result: Any, request: RequestProcessor, times: Dict[str, float]) -> Answer:
+    try:
+        body = _body(result)
+    except TypeError:
+        return _refusal(503, "Unsupported model output data type.")
+    if not all(isinstance(value, str) for value in request.get_response_headers().values()):
+        # TorchServe cannot put such an answer on its wire either, and its worker dies of it.
+        raise TypeError("a header of the answer is not a string")
+    header = {
+        "status": request.get_response_status_code(),
+        "headers": request.get_response_headers(),
+        "times": times,
+    }
+    return header, body
+
+
+def _body(result: Any) -> bytes:
+    import torch
+
+    if isinstance(result, (bytes, bytearray)):
+        return bytes(result)
+    if isinstance(result, str):
+        return result.encode("utf-8")
+    if isinstance(result, torch.Tensor):
+        stream = io.BytesIO()
+        torch.save(result, stream)
+        return stream.getvalue()
+    return json.dumps(result, indent=2).encode("utf-8")
+
+
+def refusal_body(status: int, message: str) -> bytes:
+    """The body by which the container says that it, not the handler, failed."""
+    return (
+        json.dumps({"code": status, "type": "InternalServerException", "message": message}, indent=2) + "\n"
+    ).encode()
+
+
+def _refusal(status: int, message: str) -> Answer:
+    header: Header = {"status": status, "headers": {"content-type": "application/json"}, "times": {}}
+    return header, refusal_body(status, message)
