@@ -8,6 +8,7 @@ tag come from programs that write to the descriptors themselves.
 import io
 import os
 import sys
+from typing import Any
 
 RS, US, GS = b"\x1e", b"\x1f", b"\x1d"
 _LIMIT = 3800
@@ -60,8 +61,9 @@ def redirect(descriptor: int) -> TaggedOutput:
     if descriptor > 2:
         os.close(descriptor)
     output = TaggedOutput()
+    raw: Any = output  # unbuffered, as under `python -u`: what precedes a crash is seen
     for name in ("stdout", "stderr"):
-        stream = io.TextIOWrapper(output, encoding="utf-8", errors="backslashreplace", write_through=True)
+        stream = io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
         setattr(sys, name, stream)
         setattr(sys, "__" + name + "__", stream)
     return output
