@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +48,8 @@ class DeployEnv:
     def _use(self, environment: Environment) -> None:
         self.environment = environment
         self._clients: dict[tuple[str, str, bool], Any] = {}
+        # Kept for all clients: what botocore reads for the first serves the others.
+        self._session: boto3.Session | None = None
 
     def current_env(self) -> str:
         """Its name."""
@@ -108,103 +112,82 @@ class DeployEnv:
         key = (service, url, at_once)
         if key not in self._clients:
             if region is None:
-                self._clients[key] = _aws_client(self.environment, service)
+                self._clients[key] = self._aws_client(service)
             else:
-                region_name = self.environment.region or address.REGION_NAME
-                self._clients[key] = _local_client(service, region, region_name, at_once=at_once)
+                self._clients[key] = self._local_client(service, region, at_once)
         return self._clients[key]
 
-    isLocal = is_local
-    isProduction = is_production
-    isDeployed = is_deployed
-
-
-def _do_not_wait(params: dict[str, Any], **_: Any) -> None:
-    params["headers"][WAIT_HEADER] = "0"
-
-
-def _is_absent(error: Any) -> bool:
-    """Whether SageMaker says that there is no such endpoint, which has no error code of its own."""
-    reason = error.response["Error"]
-    return bool(reason["Code"] == "ValidationException" and reason["Message"].startswith("Could not find"))
-
-
-def _local_client(service: str, region: address.Address, region_name: str, *, at_once: bool) -> Any:
-    """A client of the local region that nothing in the user's AWS settings can turn elsewhere."""
+    def _local_session(key: address.Key, region_name: str | None) -> boto3.Session:
+    """A session of the local region, which nothing in the user's AWS settings can turn elsewhere."""
     import boto3
     from botocore.session import Session
 
     unset = (None, None, None, None)
     core = Session(session_vars=dict.fromkeys(("profile", "config_file", "credentials_file"), unset))
-    session = boto3.Session(
-        aws_access_key_id=region.key.access_key,
-        aws_secret_access_key=region.key.secret_key,
-        region_name=region_name,
+    return boto3.Session(
+        aws_access_key_id=key.access_key,
+        aws_secret_access_key=key.secret_key,
+        region_name=region_name or address.REGION_NAME,
         botocore_session=core,
     )
-    config = _config(service, _LOCAL_RUNTIME_SECONDS, proxies={})
-    client = session.client(service, endpoint_url=region.url, config=config)
-    if at_once:
-        client.meta.events.register("before-call.sagemaker.DescribeEndpoint", _do_not_wait)
-    return client
 
 
-def _aws_client(environment: Environment, service: str) -> Any:
+def _aws_client(environment: Environment, session: boto3.Session, service: str) -> Any:
     """A client of AWS, or of the imitation that `endpoint_url` names; never of a local region."""
-    from botocore.exceptions import BotoCoreError, NoRegionError
-
     url = environment.endpoint_url
     if url and _is_ours(url):
         message = f"endpoint_url of the environment {environment.name!r} is the local region's address"
-        raise ConfigError(
-            message, "Use `instance_type: local` instead.", file=environment.file, key="endpoint_url"
-        )
+        raise ConfigError(message, "Use `instance_type: local` instead.", file=environment.file, key="endpoint_url")
+    client = session.client(service, endpoint_url=url, config=_config(service, _AWS_RUNTIME_SECONDS))
+    if url or not _is_ours(client.meta.endpoint_url):
+        return client
+    config = _config(service, _AWS_RUNTIME_SECONDS, ignore_configured_endpoint_urls=True)
+    return session.client(service, config=config)
+
+
+@contextmanager
+def _aws_errors(environment: Environment) -> Iterator[None]:
+    """botocore's errors about the user's AWS settings, as ours."""
+    from botocore.exceptions import BotoCoreError, NoRegionError
+
     try:
-        session = _aws_session(environment)
-        _refuse_our_keys(environment, session)
-        config = _config(service, _AWS_RUNTIME_SECONDS)
-        client = session.client(service, endpoint_url=url, config=config)
-        if not url and _is_ours(client.meta.endpoint_url):
-            config = config.merge(
-                _config(service, _AWS_RUNTIME_SECONDS, ignore_configured_endpoint_urls=True)
-            )
-            client = session.client(service, config=config)
+        yield
     except NoRegionError as error:
         message = f"the AWS region of the environment {environment.name!r} is not known"
         raise ConfigError(message, "Add `region:` to it.", file=environment.file, key="region") from error
     except BotoCoreError as error:
         message = f"the AWS settings of the environment {environment.name!r} cannot be used: {error}"
         raise ConfigError(message, "See `aws configure list`.", file=environment.file) from error
-    return client
 
 
 def _aws_session(environment: Environment) -> boto3.Session:
+    """A session with the user's own credentials, and no others."""
     import boto3
-    from botocore.exceptions import NoRegionError
 
-    session = boto3.Session(profile_name=environment.profile, region_name=environment.region)
-    if environment.region or not _exported_by_us():
-        return session
-    # AWS_DEFAULT_REGION is the local region's here: what counts is the profile's own.
-    region_name = session._session.get_scoped_config().get("region")
-    if region_name is None:
-        raise NoRegionError
-    return boto3.Session(profile_name=environment.profile, region_name=region_name)
-
-
-def _refuse_our_keys(environment: Environment, session: boto3.Session) -> None:
+    session = boto3.Session(profile_name=environment.profile, region_name=_region_name(environment))
     credentials = session.get_credentials()
     if credentials is None:
         message = f"there are no AWS credentials for the environment {environment.name!r}"
-        raise ConfigError(
-            message, "Set them up (`aws configure`), or name a `profile:`.", file=environment.file
-        )
+        raise ConfigError(message, "Set them up (`aws configure`), or name a `profile:`.", file=environment.file)
     if credentials.access_key.startswith(address.KEY_PREFIX):
-        message = (
-            f"the environment {environment.name!r} is at AWS, but this shell's keys are the local region's"
-        )
+        message = f"the environment {environment.name!r} is at AWS, but this shell's keys are the local region's"
         advice = 'Run `eval "$(hotfire env --unset)"` first, or name a `profile:` in config.yml.'
         raise ConfigError(message, advice, file=environment.file)
+    return session
+
+
+def _region_name(environment: Environment) -> str | None:
+    """The region that is given, or None for boto3's own choice."""
+    from botocore.exceptions import NoRegionError
+    from botocore.session import Session
+
+    if environment.region or environment.profile is None or not _exported_by_us():
+        return environment.region
+    # AWS_DEFAULT_REGION is the local region's here: what counts is the profile's own.
+    name = Session(profile=environment.profile).get_scoped_config().get("region")
+    if name is None:
+        raise NoRegionError
+    return str(name)
 
 
 def _is_ours(url: str) -> bool:
