@@ -117,7 +117,35 @@ class DeployEnv:
                 self._clients[key] = self._local_client(service, region, at_once)
         return self._clients[key]
 
-    def _local_session(key: address.Key, region_name: str | None) -> boto3.Session:
+    def _local_client(self, service: str, region: address.Address, at_once: bool) -> Any:
+        self._session = self._session or _local_session(region.key, self.environment.region)
+        config = _config(service, _LOCAL_RUNTIME_SECONDS, proxies={})
+        client = self._session.client(service, endpoint_url=region.url, config=config)
+        if at_once:
+            client.meta.events.register("before-call.sagemaker.DescribeEndpoint", _do_not_wait)
+        return client
+
+    def _aws_client(self, service: str) -> Any:
+        with _aws_errors(self.environment):
+            self._session = self._session or _aws_session(self.environment)
+            return _aws_client(self.environment, self._session, service)
+
+    isLocal = is_local
+    isProduction = is_production
+    isDeployed = is_deployed
+
+
+def _do_not_wait(params: dict[str, Any], **_: Any) -> None:
+    params["headers"][WAIT_HEADER] = "0"
+
+
+def _is_absent(error: Any) -> bool:
+    """Whether SageMaker says that there is no such endpoint, which has no error code of its own."""
+    reason = error.response["Error"]
+    return bool(reason["Code"] == "ValidationException" and reason["Message"].startswith("Could not find"))
+
+
+def _local_session(key: address.Key, region_name: str | None) -> boto3.Session:
     """A session of the local region, which nothing in the user's AWS settings can turn elsewhere."""
     import boto3
     from botocore.session import Session
@@ -137,7 +165,9 @@ def _aws_client(environment: Environment, session: boto3.Session, service: str) 
     url = environment.endpoint_url
     if url and _is_ours(url):
         message = f"endpoint_url of the environment {environment.name!r} is the local region's address"
-        raise ConfigError(message, "Use `instance_type: local` instead.", file=environment.file, key="endpoint_url")
+        raise ConfigError(
+            message, "Use `instance_type: local` instead.", file=environment.file, key="endpoint_url"
+        )
     client = session.client(service, endpoint_url=url, config=_config(service, _AWS_RUNTIME_SECONDS))
     if url or not _is_ours(client.meta.endpoint_url):
         return client
@@ -168,9 +198,13 @@ def _aws_session(environment: Environment) -> boto3.Session:
     credentials = session.get_credentials()
     if credentials is None:
         message = f"there are no AWS credentials for the environment {environment.name!r}"
-        raise ConfigError(message, "Set them up (`aws configure`), or name a `profile:`.", file=environment.file)
+        raise ConfigError(
+            message, "Set them up (`aws configure`), or name a `profile:`.", file=environment.file
+        )
     if credentials.access_key.startswith(address.KEY_PREFIX):
-        message = f"the environment {environment.name!r} is at AWS, but this shell's keys are the local region's"
+        message = (
+            f"the environment {environment.name!r} is at AWS, but this shell's keys are the local region's"
+        )
         advice = 'Run `eval "$(hotfire env --unset)"` first, or name a `profile:` in config.yml.'
         raise ConfigError(message, advice, file=environment.file)
     return session
