@@ -95,7 +95,7 @@ def probabilities(value: Any) -> dict[str, float] | None:
     if not isinstance(value, list) or not value:
         return None
     if all(_is_number(item) for item in value):
-        return {str(index): float(item) for index, item in enumerate(value)}
+        return {str(index): _fraction(item) for index, item in enumerate(value)}
     pairs = [_labelled(item) for item in value]
     return None if None in pairs else dict(pair for pair in pairs if pair is not None)
 
@@ -122,16 +122,25 @@ def _same(expected: Any, got: Any, tolerance: float) -> bool:
         return type(expected) is type(got) and bool(expected == got)
     if isinstance(expected, int) and isinstance(got, int):
         return expected == got
-    if math.isnan(expected) or math.isnan(got):
-        return math.isnan(expected) and math.isnan(got)
-    return math.isclose(expected, got, rel_tol=tolerance, abs_tol=tolerance)
+    one, other = _fraction(expected), _fraction(got)
+    if math.isnan(one) or math.isnan(other):
+        return math.isnan(one) and math.isnan(other)
+    return math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance)
 
 
 def _change(expected: Any, got: Any) -> float | None:
     if not (_is_number(expected) and _is_number(got)):
         return None
-    change = float(got - expected)
+    change = _fraction(got) - _fraction(expected)
     return change if math.isfinite(change) else None
+
+
+def _fraction(number: float) -> float:
+    """A number as a float: infinity for a whole one that no float can hold."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.copysign(math.inf, number > 0 or -1)
 
 
 def _is_number(value: Any) -> bool:
@@ -149,11 +158,11 @@ def _of_object(value: Mapping[str, Any]) -> dict[str, float] | None:
     if pair is not None:
         return dict([pair])
     if value and all(_is_number(item) for item in value.values()):
-        return {label: float(item) for label, item in value.items()}
+        return {label: _fraction(item) for label, item in value.items()}
     numbers = next(_under_keys(value, list), None)
     labels = next((value[key] for key in LABEL_KEYS if isinstance(value.get(key), list)), None)
     if labels and numbers and len(labels) == len(numbers) and all(_is_number(item) for item in numbers):
-        return {str(label): float(item) for label, item in zip(labels, numbers, strict=True)}
+        return {str(label): _fraction(item) for label, item in zip(labels, numbers, strict=True)}
     found = (probabilities(item) for item in _under_keys(value, dict | list))
     return next((one for one in found if one), None)
 
@@ -164,7 +173,7 @@ def _labelled(value: Any) -> tuple[str, float] | None:
         return None
     label = next((value[key] for key in LABEL_KEYS if isinstance(value.get(key), str | int)), None)
     number = next((value[key] for key in PROBABILITY_KEYS if _is_number(value.get(key))), None)
-    return None if label is None or number is None else (str(label), float(number))
+    return None if label is None or number is None else (str(label), _fraction(number))
 
 
 def _under_keys(value: Any, kind: Any) -> Iterator[Any]:
