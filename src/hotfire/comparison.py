@@ -140,7 +140,7 @@ def _fraction(number: float) -> float:
     try:
         return float(number)
     except OverflowError:
-        return math.copysign(math.inf, number > 0 or -1)
+        return math.inf if number > 0 else -math.inf
 
 
 def _is_number(value: Any) -> bool:
