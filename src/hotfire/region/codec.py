@@ -31,7 +31,13 @@ _WANTED = {
     "structure": "a Structure",
 }
 _BITS = {"integer": 31, "long": 63}
+_NUMBER = re.compile("[0-9]{1,9}")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def in_path(name: str) -> str:
+    """A member's name as messages spell it."""
+    return name[:1].lower() + name[1:]
 
 
 def from_json(shape: Any, value: Any, path: str = "") -> Any:
@@ -67,7 +73,7 @@ def _members_from_json(shape: Any, value: dict[str, Any], path: str) -> dict[str
     for name, member in shape.members.items():
         key = member.serialization.get("name", name)
         if (raw := value.get(key)) is not None:
-            members[name] = from_json(member, raw, prefix + name[:1].lower() + name[1:])
+            members[name] = from_json(member, raw, prefix + in_path(name))
     if shape.is_tagged_union and not members:  # a newer client's choice is still a choice
         members = {key: raw for key, raw in value.items() if raw is not None}
     return members
@@ -175,7 +181,7 @@ def from_form(shape: Any, node: Any, path: str = "") -> Any:
         case "structure", dict():
             prefix = f"{path}." if path else ""
             return {
-                name: from_form(member, node[key], prefix + name[:1].lower() + name[1:])
+                name: from_form(member, node[key], prefix + in_path(name))
                 for name, member in shape.members.items()
                 if (key := member.serialization.get("name", name)) in node
             }
@@ -197,7 +203,7 @@ def from_form(shape: Any, node: Any, path: str = "") -> Any:
 def _form_items(shape: Any, node: dict[str, Any], name: str, path: str) -> list[Any]:
     """The items of a list or map in the order of their numbers."""
     items = node if shape.serialization.get("flattened") else node.get(name)
-    if not isinstance(items, dict) or not all(number.isdecimal() for number in items):
+    if not isinstance(items, dict) or not all(map(_NUMBER.fullmatch, items)):
         raise _mistyped(shape, "START_OBJECT", path)
     return [items[number] for number in sorted(items, key=int)]
 
@@ -243,7 +249,7 @@ def _entry_to_xml(shape: Any, key: str, value: Any) -> str:
 
 def xml_text(text: str) -> str:
     """Text as it stands in an XML document; what XML cannot hold becomes U+FFFD."""
-    return escape(_NOT_XML.sub("\ufffd", text))
+    return escape(_NOT_XML.sub("\ufffd", text), {"\r": "&#13;"})  # a bare one is read as a line feed
 
 
 def _from_base64(shape: Any, text: str, path: str) -> bytes:

@@ -36,17 +36,17 @@ _TOKEN = re.compile(
 class Pattern:
     """One of a service model's patterns; `fits` asks whether it matches the whole of a text."""
 
-    __slots__ = ("_by_category", "_regex", "source")
+    __slots__ = ("_by_category", "regex", "source")
 
     def __init__(self, source: str) -> None:
         self.source = source
         self._by_category = re.search(rf"\\p\{{[{''.join(_STAND_INS)}]\}}", source) is not None
-        self._regex = re.compile(_translated(source), re.ASCII)
+        self.regex = re.compile(_translated(source), re.ASCII)
 
     def fits(self, text: str) -> bool:
         if self._by_category and not text.isascii():
             text = "".join(char if char.isascii() else _stand_in(char) for char in text)
-        return self._regex.fullmatch(text) is not None
+        return self.regex.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=1024)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hotfire.region.codec import in_path
 from hotfire.region.patterns import pattern
 
 INSTANCE_TYPES = ("local", "local_container", "local_container_gpu", "local_gpu", "local_process", "ray")
@@ -70,8 +71,7 @@ class Constraints:
         """Name, name in a path, whether it is required, check."""
         required = set(shape.required_members)
         return [
-            (name, name[:1].lower() + name[1:], name in required, self.of(member))
-            for name, member in shape.members.items()
+            (name, in_path(name), name in required, self.of(member)) for name, member in shape.members.items()
         ]
 
     def _list(self, shape: Any) -> Check:

@@ -27,6 +27,7 @@ from hotfire.region.codec import (
     from_form,
     from_json,
     from_text,
+    in_path,
     to_json,
     to_text,
     to_xml,
@@ -218,12 +219,12 @@ class _RestOperation:
         params: dict[str, Any] = {}
         match = self.path.fullmatch(request.path)
         for name, key, shape in self._labels:
-            params[name] = from_text(shape, unquote(match[key]), name) if match else None
+            params[name] = from_text(shape, unquote(match[key]), in_path(name)) if match else None
         headers = request.headers
         for name, key, shape in self._headers:
             text = headers.get(key)
             if text is not None:
-                params[name] = from_text(shape, text, name)
+                params[name] = from_text(shape, text, in_path(name))
         if self._payload is None:
             return params | _json_body(self.input_shape, request.body)
         if request.body or self._payload in self.input_shape.required_members:
