@@ -28,6 +28,8 @@ HotfireError                      the user can mend it: one message, one next st
     ├── ResourceInUse             400
     ├── ResourceNotFound          400
     ├── ResourceLimitExceeded     400
+    ├── LogGroupNotFound          400  (logs)
+    ├── InvalidParameter          400  (logs)
     ├── ValidationError           400  (runtime)
     ├── ModelError                424  (runtime)
     ├── ModelNotReady             429  (runtime)
@@ -206,6 +208,18 @@ class ResourceLimitExceeded(ServiceError):
     """More of something than an account may have."""
 
     code, status = "ResourceLimitExceeded", 400
+
+
+class LogGroupNotFound(ServiceError):
+    """A log group that is not there."""
+
+    code, status = "ResourceNotFoundException", 400
+
+
+class InvalidParameter(ServiceError):
+    """CloudWatch Logs' own spelling of `ValidationException`."""
+
+    code, status = "InvalidParameterException", 400
 
 
 class ValidationError(ServiceError):

@@ -35,9 +35,10 @@ class OutputPipe(asyncio.Protocol):
 
     async def close(self) -> None:
         """Read what is left; to be called when the processes have ended."""
-        if self._write_end >= 0:
-            os.close(self._write_end)
-            self._write_end = -1
+        if self._write_end < 0:
+            return
+        os.close(self._write_end)
+        self._write_end = -1
         try:
             await asyncio.wait_for(self._ended.wait(), _SECONDS_TO_END)
         except TimeoutError:

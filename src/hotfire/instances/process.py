@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import statistics
 import time
 from collections import deque
@@ -340,6 +341,7 @@ def _furnish(tree: Path, folder: Path) -> None:
                 os.link(source, target)
                 return
         shutil.copyfile(source, target)
+        Path(target).chmod(Path(source).stat().st_mode | stat.S_IWUSR)
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(tree, folder, copy_function=lay)

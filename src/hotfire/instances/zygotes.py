@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import hotfire_worker
 from hotfire.errors import InstanceError, LoadFailed
@@ -56,6 +56,16 @@ class ZygoteKey:
             if name.startswith(_READ_AT_IMPORT) or name in _READ_AT_IMPORT_TOO
         )
         return cls(python, tuple(read))
+
+
+class Census(Protocol):
+    """Knows of each process that leads a group, so that a later region can end what is left of it."""
+
+    def born(self, pid: int, kind: str) -> None:
+        """A process was started."""
+
+    def died(self, pid: int) -> None:
+        """A process has ended."""
 
 
 class Holder:
@@ -110,9 +120,14 @@ class Zygote:
     """A process that has imported torch and the toolkit."""
 
     def __init__(
-        self, key: ZygoteKey, environment: Mapping[str, str], ended: Callable[[Zygote], None]
+        self,
+        key: ZygoteKey,
+        environment: Mapping[str, str],
+        census: Census,
+        ended: Callable[[Zygote], None],
     ) -> None:
         self.key = key
+        self._census = census
         self._environment = {**environment, **dict(key.variables)}
         self._ended = ended
         self._process: subprocess.Popen[bytes] | None = None
@@ -147,6 +162,7 @@ class Zygote:
             ) from error
         finally:
             theirs.close()
+        self._census.born(self._process.pid, "zygote")
         await self._control.open(ours)
 
     async def ready(self) -> None:
@@ -156,7 +172,12 @@ class Zygote:
     async def hold(self, spec: dict[str, Any], output: int, on_lost: Callable[[], None]) -> Holder:
         """Fork a holder that loads what `spec` says."""
         await self.ready()
-        holder = Holder(on_lost)
+
+        def lost() -> None:
+            self._census.died(holder.pid)
+            on_lost()
+
+        holder = Holder(lost)
         ours, theirs = socket.socketpair()
         await holder.control.open(ours)
         try:
@@ -164,6 +185,7 @@ class Zygote:
         finally:
             theirs.close()
         holder.pid = int(answer["pid"])
+        self._census.born(holder.pid, "holder")
         return holder
 
     def close(self) -> None:
@@ -191,21 +213,23 @@ class Zygote:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._census.died(self._process.pid)
         self._ended(self)
 
 
 class Zygotes:
     """The zygotes of a region: one for each key, started when first asked for."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], census: Census) -> None:
         self._environment = environment
+        self._census = census
         self._zygotes: dict[ZygoteKey, Zygote] = {}
 
     async def get(self, key: ZygoteKey) -> Zygote:
         """The key's zygote, begun if there is none; not yet ready, perhaps."""
         zygote = self._zygotes.get(key)
         if zygote is None:
-            zygote = self._zygotes[key] = Zygote(key, self._environment, self._ended)
+            zygote = self._zygotes[key] = Zygote(key, self._environment, self._census, self._ended)
             try:
                 await zygote.start()
             except InstanceError:

@@ -1,0 +1,282 @@
+"""An endpoint's life: the sole owner of instances."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from hotfire.errors import ArchiveError, HotfireError, InstanceError, LoadFailed, ValidationError
+from hotfire.instances.base import Host
+from hotfire.region.fleet import Fleet, FleetPlan, Variant, VariantPlan
+from hotfire.region.store import Store
+from hotfire.region.trees import Trees
+from hotfire.resources import Endpoint
+
+PYTHON_VARIABLE = "HOTFIRE_PYTHON"
+"""In a model's environment: which Python is to run its handler; the handler does not see it."""
+
+DEFAULT_STARTUP_SECONDS = 600.0
+"""Where the config names no ContainerStartupHealthCheckTimeoutInSeconds."""
+
+Print = Callable[[str, str, str, str], None]
+"""Takes an endpoint's name, a log stream, the id of the request in hand and a line."""
+
+
+class _Life:
+    """What an endpoint has at this moment besides its record."""
+
+    def __init__(self) -> None:
+        self.fleet: Fleet | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.settled = asyncio.Event()
+
+
+class Endpoints:
+    """Brings endpoints up, moves them to other configs and takes them down.
+
+    A broken model never looks healthy: an endpoint whose handler cannot load is Failed, and one that is
+    updated to such a handler goes on with the fleet that it had.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        trees: Trees,
+        host: Host,
+        python: Path,
+        output: Print,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._trees, self._host = store, trees, host
+        self._python, self._print, self._clock = python, output, clock
+        self._lives: dict[str, _Life] = {}
+        self._background: set[asyncio.Task[None]] = set()
+
+    def create(self, endpoint: Endpoint, tags: Mapping[str, str]) -> None:
+        """Store an endpoint, whose state is Creating, and begin to bring it up."""
+        self._store.put_endpoint(endpoint, tags)
+        plan = _Blueprint(self._store, endpoint.config_name)
+        self._begin(endpoint.name, self._bring_up(endpoint.name, plan))
+
+    def update(self, name: str, config_name: str, request: Mapping[str, Any]) -> None:
+        """Begin to move an endpoint to another config; its state is Updating from now on."""
+        self._record(name, status="Updating")
+        plan = _Blueprint(self._store, config_name)
+        self._begin(name, self._move(name, config_name, plan))
+
+    def delete(self, name: str) -> None:
+        """Begin to take an endpoint down; its state is Deleting from now on."""
+        self._record(name, status="Deleting")
+        self._begin(name, self._take_down(name))
+
+    async def settled(self, name: str, wait: float) -> None:
+        """Return when an endpoint's state does not move any more, or after `wait` seconds."""
+        life = self._lives.get(name)
+        if life is None:
+            return
+        try:
+            await asyncio.wait_for(life.settled.wait(), wait)
+        except TimeoutError:
+            return
+
+    def variants(self, name: str) -> list[dict[str, Any]]:
+        """The ProductionVariantSummary of every variant that serves."""
+        life = self._lives.get(name)
+        return life.fleet.summaries() if life and life.fleet else []
+
+    async def variant(self, name: str, target: str | None) -> Variant:
+        """The variant that is to answer an invocation; raises ValidationError if none can."""
+        life = self._lives.get(name)
+        if life is not None and life.fleet is not None:
+            return life.fleet.variant(target)
+        endpoint = self._store.endpoint(name)
+        if endpoint is None:
+            raise ValidationError(f"Endpoint {name} of account 000000000000 not found.")
+        if life is not None and endpoint.status == "SystemUpdating":
+            # The region was started again: what it served before it serves in a moment.
+            await self.settled(name, DEFAULT_STARTUP_SECONDS)
+            if life.fleet is not None:
+                return life.fleet.variant(target)
+            endpoint = self._store.endpoint(name) or endpoint
+        reason = f" {endpoint.failure_reason}" if endpoint.failure_reason else ""
+        raise ValidationError(f"Endpoint {name} is not in service: its state is {endpoint.status}.{reason}")
+
+    def resume(self) -> None:
+        """Take up the life of every endpoint of the store, when a region is started again."""
+        for endpoint in self._store.endpoints():
+            snapshot = self._store.fleet(endpoint.name)
+            if endpoint.status == "Deleting":
+                self._begin(endpoint.name, self._take_down(endpoint.name))
+            elif snapshot is not None and endpoint.status != "Failed":
+                self._record(endpoint.name, status="SystemUpdating")
+                self._begin(endpoint.name, self._bring_up(endpoint.name, FleetPlan.from_json(snapshot)))
+            elif endpoint.status == "Creating":
+                plan = _Blueprint(self._store, endpoint.config_name)
+                self._begin(endpoint.name, self._bring_up(endpoint.name, plan))
+
+    def trees_in_use(self) -> set[str]:
+        """The trees that endpoints serve from."""
+        plans = [self._store.fleet(endpoint.name) for endpoint in self._store.endpoints()]
+        return {
+            variant.tree
+            for plan in plans
+            if plan is not None
+            for variant in FleetPlan.from_json(plan).variants
+        }
+
+    def release(self) -> None:
+        """Hold nobody any longer who waits for a state to change."""
+        for life in self._lives.values():
+            life.settled.set()
+
+    async def close(self) -> None:
+        """End all fleets, their requests in hand answered; the records stay as they are."""
+        for life in self._lives.values():
+            if life.task is not None:
+                life.task.cancel()
+        await asyncio.gather(*(life.fleet.stop() for life in self._lives.values() if life.fleet))
+        if self._background:
+            await asyncio.wait(self._background)
+        await self._host.close()
+
+    async def _bring_up(self, name: str, plan: FleetPlan | _Blueprint) -> None:
+        try:
+            fleet = await self._start(name, plan)
+        except HotfireError as error:
+            self._record(name, status="Failed", failure_reason=self._why(name, error))
+            return
+        self._lives[name].fleet = fleet
+        self._store.put_fleet(name, fleet.plan.to_json())
+        self._record(name, status="InService", failure_reason="")
+
+    async def _move(self, name: str, config_name: str, plan: _Blueprint) -> None:
+        life = self._lives[name]
+        try:
+            fleet = await self._start(name, plan)
+        except HotfireError as error:
+            self._record(name, status="InService", failure_reason=self._why(name, error))
+            return
+        old, life.fleet = life.fleet, fleet
+        self._store.put_fleet(name, fleet.plan.to_json())
+        self._record(name, status="InService", failure_reason="", config_name=config_name)
+        if old is not None:
+            self._spawn(old.stop())
+
+    async def _take_down(self, name: str) -> None:
+        life = self._lives[name]
+        if life.fleet is not None:
+            await life.fleet.stop()
+        self._store.delete_endpoint(name)
+        del self._lives[name]
+
+    async def _start(self, name: str, plan: FleetPlan | _Blueprint) -> Fleet:
+        if isinstance(plan, _Blueprint):
+            plan = await asyncio.to_thread(plan.complete, self._trees, self._python)
+
+        def output(stream: str, request: str, line: str) -> None:
+            self._print(name, stream, request, line)
+
+        variants = [
+            Variant(variant, self._host, self._trees.path(variant.tree), output) for variant in plan.variants
+        ]
+        fleet = Fleet(plan, variants)
+        await fleet.start()
+        return fleet
+
+    def _why(self, name: str, error: HotfireError) -> str:
+        """The reason of a failure, whose traceback goes to the log."""
+        if isinstance(error, LoadFailed) and error.trace:
+            for line in error.trace.rstrip().splitlines():
+                self._print(name, "AllTraffic/load", "", line)
+        return error.message
+
+    def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Let a new phase of an endpoint's life begin, when the one before has been given up."""
+        life = self._lives.setdefault(name, _Life())
+        before, life.settled = life.task, asyncio.Event()
+
+        async def phase() -> None:
+            try:
+                if before is not None and not before.done():
+                    before.cancel()
+                    await asyncio.wait([before])
+                await work
+            finally:
+                work.close()
+                life.settled.set()
+
+        life.task = asyncio.get_running_loop().create_task(phase())
+
+    def _record(self, name: str, **changes: Any) -> None:
+        endpoint = self._store.endpoint(name)
+        if endpoint is not None:
+            self._store.put_endpoint(replace(endpoint, modified=self._clock(), **changes))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+class _Blueprint:
+    """A config and its models as they are when an endpoint is to be moved to them."""
+
+    def __init__(self, store: Store, config_name: str) -> None:
+        config = store.config(config_name)
+        self._variants = config.variants if config else ()
+        self._models = {variant["ModelName"]: store.model(variant["ModelName"]) for variant in self._variants}
+
+    def complete(self, trees: Trees, python: Path) -> FleetPlan:
+        """The plan, with the model data in trees of the region's own."""
+        return FleetPlan(tuple(self._variant(variant, trees, python) for variant in self._variants))
+
+    def _variant(self, variant: Mapping[str, Any], trees: Trees, python: Path) -> VariantPlan:
+        model = self._models[variant["ModelName"]]
+        if model is None:
+            raise InstanceError(f"the model {variant['ModelName']} is not there")
+        containers = [*model.request.get("Containers", ()), model.request.get("PrimaryContainer")]
+        containers = [container for container in containers if container]
+        if len(containers) != 1:
+            raise InstanceError(
+                f"the model {model.name} has {len(containers)} containers; the local region takes one"
+            )
+        container = containers[0]
+        environment = dict(container.get("Environment", {}))
+        return VariantPlan(
+            name=variant["VariantName"],
+            weight=variant.get("InitialVariantWeight", 1.0),
+            count=variant.get("InitialInstanceCount", 1),
+            instance_type=variant.get("InstanceType", ""),
+            tree=_tree(container, trees),
+            python=environment.pop(PYTHON_VARIABLE, str(python)),
+            environment=environment,
+            startup_timeout=float(
+                variant.get("ContainerStartupHealthCheckTimeoutInSeconds", DEFAULT_STARTUP_SECONDS)
+            ),
+            image=container.get("Image", ""),
+            serverless=variant.get("ServerlessConfig"),
+        )
+
+
+def _tree(container: Mapping[str, Any], trees: Trees) -> str:
+    source = container.get("ModelDataSource", {}).get("S3DataSource", {})
+    url = source.get("S3Uri") or container.get("ModelDataUrl")
+    if not url:
+        return trees.admit([])
+    path = _local_path(url)
+    if source.get("S3DataType") == "S3Prefix" or source.get("CompressionType") == "None":
+        return trees.admit_folder(path)
+    return trees.admit_archive(path)
+
+
+def _local_path(url: str) -> Path:
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        message = f"model data at {url}: the local region reads file:// addresses"
+        raise ArchiveError(message, "Name a file:// address.")
+    return Path(unquote(parts.netloc + parts.path))

@@ -1,0 +1,131 @@
+"""What serves one endpoint config: its variants, each with its instances."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hotfire.errors import ValidationError
+from hotfire.instances.base import Host, Instance, Spec
+
+Output = Callable[[str, str, str], None]
+"""Takes a log stream, the id of the request in hand and a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class VariantPlan:
+    """A variant with all that it needs to be served, whatever becomes of its model and config."""
+
+    name: str
+    weight: float
+    count: int
+    instance_type: str
+    tree: str
+    environment: Mapping[str, str]
+    python: str
+    startup_timeout: float
+    image: str = ""
+    serverless: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FleetPlan:
+    """The variants of an endpoint config; it is kept, so that a region started again serves the same."""
+
+    variants: tuple[VariantPlan, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As the store keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> FleetPlan:
+        """As the store kept it."""
+        return cls(tuple(VariantPlan(**variant) for variant in value["variants"]))
+
+
+class Variant:
+    """A variant's instances."""
+
+    def __init__(self, plan: VariantPlan, host: Host, tree: Path, output: Output) -> None:
+        self.plan = plan
+        self._instances = [self._instance(host, tree, output) for _ in range(max(plan.count, 1))]
+
+    async def start(self) -> None:
+        """Start all instances; raises LoadFailed."""
+        await asyncio.gather(*(instance.start() for instance in self._instances))
+
+    def instance(self) -> Instance:
+        """The one with the least to do."""
+        return min(self._instances, key=lambda instance: instance.load)
+
+    async def stop(self) -> None:
+        """Stop all instances when their requests are answered."""
+        await asyncio.gather(*(instance.stop() for instance in self._instances))
+
+    def summary(self) -> dict[str, Any]:
+        """The variant as DescribeEndpoint shows it."""
+        plan = self.plan
+        summary: dict[str, Any] = {
+            "VariantName": plan.name,
+            "CurrentWeight": plan.weight,
+            "DesiredWeight": plan.weight,
+        }
+        if plan.image:
+            summary["DeployedImages"] = [{"SpecifiedImage": plan.image, "ResolvedImage": plan.image}]
+        if plan.serverless:
+            return {**summary, "CurrentServerlessConfig": plan.serverless}
+        return {**summary, "CurrentInstanceCount": plan.count, "DesiredInstanceCount": plan.count}
+
+    def _instance(self, host: Host, tree: Path, output: Output) -> Instance:
+        plan = self.plan
+        stream = f"{plan.name}/i-{uuid.uuid4().hex[:17]}"
+        spec = Spec(
+            name=stream,
+            model_dir=tree,
+            environment=plan.environment,
+            python=Path(plan.python),
+            startup_timeout=plan.startup_timeout,
+        )
+        return host.instance(spec, lambda request, line: output(stream, request, line))
+
+
+class Fleet:
+    """All that serves an endpoint at one time."""
+
+    def __init__(self, plan: FleetPlan, variants: list[Variant]) -> None:
+        self.plan = plan
+        self._variants = variants
+        self._weights = [variant.plan.weight for variant in variants]
+
+    async def start(self) -> None:
+        """Start every variant; if one cannot be, none is left running. Raises LoadFailed."""
+        try:
+            await asyncio.gather(*(variant.start() for variant in self._variants))
+        except BaseException:
+            await self.stop()
+            raise
+
+    def variant(self, name: str | None) -> Variant:
+        """The variant named, or one by weight."""
+        if name is None:
+            if len(self._variants) == 1:
+                return self._variants[0]
+            return random.choices(self._variants, self._weights)[0]
+        for variant in self._variants:
+            if variant.plan.name == name:
+                return variant
+        raise ValidationError(f"There is no variant {name} in this endpoint.")
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """Every variant as DescribeEndpoint shows it."""
+        return [variant.summary() for variant in self._variants]
+
+    async def stop(self) -> None:
+        """Stop every variant when its requests are answered."""
+        await asyncio.gather(*(variant.stop() for variant in self._variants))

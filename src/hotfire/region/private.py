@@ -1,0 +1,88 @@
+"""What Hotfire's own clients may ask of a region beyond SageMaker's protocols."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from hotfire import __version__
+from hotfire.address import Key, prove
+from hotfire.errors import ArchiveError, UsageError
+from hotfire.model_data import Entry
+from hotfire.region.store import Store
+from hotfire.region.trees import Trees
+
+Route = Callable[[Mapping[str, Any]], Any | Awaitable[Any]]
+
+
+class Warm(Protocol):
+    """Makes a zygote ready."""
+
+    async def warm(self, python: Path) -> None:
+        """For this Python."""
+
+
+class Entries(Protocol):
+    """Lets a browser in."""
+
+    def issue(self) -> str:
+        """A token that opens the console once."""
+
+
+class Private:
+    """The private API: a method a route, JSON values in and out."""
+
+    def __init__(
+        self, key: Key, store: Store, trees: Trees, host: Warm, entries: Entries, stop: Callable[[], None]
+    ) -> None:
+        self._key, self._store, self._trees, self._host = key, store, trees, host
+        self._entries, self._stop = entries, stop
+        self.routes: Mapping[tuple[str, str], Route] = {
+            ("POST", "/_hotfire/warm"): self.warm,
+            ("POST", "/_hotfire/trees"): self.admit_tree,
+            ("POST", "/_hotfire/examples"): self.put_examples,
+            ("POST", "/_hotfire/entry"): self.entry,
+            ("POST", "/_hotfire/stop"): self.stop,
+        }
+
+    def hello(self, nonce: str) -> dict[str, Any]:
+        """Who answers here, and the proof that it knows the key; needs no key itself."""
+        return {"proof": prove(self._key.secret_key, nonce), "version": __version__, "pid": os.getpid()}
+
+    async def warm(self, params: Mapping[str, Any]) -> None:
+        """Have a zygote of the project's Python ready for the deploy that is to come."""
+        await self._host.warm(Path(params["python"]))
+
+    async def admit_tree(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Take model data by its manifest: only files that are not here yet are copied."""
+        entries = [
+            Entry(item["place"], Path(item["source"]), item["size"], item["mode"], item["sha256"])
+            for item in params["entries"]
+        ]
+        missing = self._trees.missing(entries)
+        sha256 = await asyncio.to_thread(self._trees.admit, entries)
+        if sha256 != params["sha256"]:
+            raise ArchiveError(f"The manifest comes to {sha256}, not to {params['sha256']}.")
+        return {"path": str(self._trees.path(sha256)), "copied": len(missing)}
+
+    def put_examples(self, params: Mapping[str, Any]) -> None:
+        """Keep an endpoint's examples for its page."""
+        self._store.put_examples(params["endpoint"], params["examples"])
+
+    def entry(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """A token that opens the console once in a browser."""
+        return {"token": self._entries.issue()}
+
+    def stop(self, params: Mapping[str, Any]) -> None:
+        """End the region, requests in hand answered."""
+        self._stop()
+
+    def route(self, method: str, path: str) -> Route:
+        """What answers a request; raises UsageError if nothing does."""
+        route = self.routes.get((method, path))
+        if route is None:
+            raise UsageError(f"the region has no {method} {path}")
+        return route

@@ -1,0 +1,236 @@
+"""The region's composition root: builds the parts, joins them, and routes each request to its service."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+from hotfire.address import Key
+from hotfire.console.views import Console
+from hotfire.errors import (
+    HotfireError,
+    InternalFailure,
+    ServiceError,
+    UnknownOperation,
+    UnrecognizedClient,
+)
+from hotfire.instances.process import ProcessHost
+from hotfire.instances.zygotes import Zygotes
+from hotfire.region.caller import LONGEST_WAIT, Caller, Operation
+from hotfire.region.census import Census
+from hotfire.region.control import Control
+from hotfire.region.endpoints import Endpoints
+from hotfire.region.identity import Identity
+from hotfire.region.journal import Journal
+from hotfire.region.logs import Logs
+from hotfire.region.private import Private
+from hotfire.region.runtime import Runtime
+from hotfire.region.store import Store
+from hotfire.region.trees import Trees
+from hotfire.region.wire import Request, Response, Service
+from hotfire.server.gate import Gate, Scope, Visitors, scope
+
+WAIT_HEADER = "x-hotfire-wait"
+MOST_BYTES = 64 * 1024 * 1024
+"""Of a request's body; the services' own limits are lower and are told in their own words."""
+
+_FLUSH_SECONDS = 0.5
+_TARGETS = {"SageMaker": "sagemaker", "Logs_20140328": "logs"}
+_log = logging.getLogger("hotfire.region")
+
+Scoped = Mapping[str, Any]
+
+
+class Operations(Protocol):
+    """A service's operations."""
+
+    @property
+    def operations(self) -> Mapping[str, Operation]:
+        """By the names of the API."""
+
+
+class Region:
+    """A local region over the files in `home`; an ASGI application."""
+
+    def __init__(
+        self, home: Path, key: Key, host: str, port: int, python: Path, environment: Mapping[str, str]
+    ) -> None:
+        self._store = Store(home / "region.sqlite")
+        self._trees = Trees(home / "model-data")
+        self._journal = Journal(home / "journal.sqlite")
+        self._census = Census(self._store)
+        instances = ProcessHost(Zygotes(environment, self._census), home / "instances")
+        self._endpoints = Endpoints(self._store, self._trees, instances, python, self._journal.add)
+        runtime = Runtime(self._endpoints)
+        self._services: Mapping[str, tuple[Service, Operations]] = {
+            "sagemaker": (Service("sagemaker"), Control(self._store, self._endpoints)),
+            "sagemaker-runtime": (Service("sagemaker-runtime"), runtime),
+            "sts": (Service("sts"), Identity()),
+            "iam": (Service("iam"), Identity()),
+            "logs": (Service("logs"), Logs(self._store, self._journal)),
+        }
+        names = {host, "127.0.0.1", "localhost", "[::1]"}
+        self._gate = Gate(key, frozenset(f"{name}:{port}" for name in names))
+        visitors = Visitors(key, port)
+        self._console = Console(self._store, runtime, visitors)
+        self._private = Private(key, self._store, self._trees, instances, visitors, self.stop)
+        self._flusher: asyncio.Task[None] | None = None
+        self.on_stop: Callable[[], None] = lambda: None
+
+    def open(self) -> None:
+        """Take up what the store says is there."""
+        self._trees.remove(self._endpoints.trees_in_use())
+        self._endpoints.resume()
+        self._flusher = asyncio.get_running_loop().create_task(self._flush())
+
+    def stop(self) -> None:
+        """Begin to end: nobody is held any longer."""
+        self._endpoints.release()
+        self.on_stop()
+
+    async def close(self) -> None:
+        """End everything; requests in hand are answered."""
+        if self._flusher is not None:
+            self._flusher.cancel()
+        await self._endpoints.close()
+        self._census.close()
+        self._journal.close()
+        self._store.close()
+
+    async def __call__(self, given: Scoped, receive: Any, send: Any) -> None:
+        """Answer an HTTP request, by ASGI."""
+        if given["type"] != "http":
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in given["headers"]}
+        body = await _body(receive, headers)
+        if body is None:
+            response = Response(413, (("connection", "close"),), b"")
+        else:
+            path, query = given["raw_path"].decode("latin-1"), given["query_string"].decode("latin-1")
+            response = await self.respond(Request(given["method"], path, query, headers, body))
+        await _send(send, response)
+
+    async def respond(self, request: Request) -> Response:
+        """The answer to a request, whosever it is."""
+        try:
+            if request.path.startswith("/_hotfire/"):
+                return await self._answer_client(request)
+            query = dict(parse_qsl(request.query)) if "X-Amz-Credential" in request.query else {}
+            signed = scope(request.headers, query)
+            name = _service_name(request, signed)
+            if name is None and signed is None and "authorization" not in request.headers:
+                self._gate.check_origin(request.headers)
+                return await self._console.respond(request)
+            return await self._answer_service(name or "", request, signed)
+        except ServiceError as error:
+            return _plain_error(error)
+
+    async def _answer_service(self, name: str, request: Request, signed: Scope | None) -> Response:
+        request_id = str(uuid.uuid4())
+        service, operations = self._services.get(name, self._services["sagemaker"])
+        try:
+            self._gate.check_origin(request.headers)
+            caller = self._gate.check_key(signed)
+            if name not in self._services:
+                raise UnknownOperation(f"The local region has no service {caller.service!r}.")
+            call = service.parse(request)
+            operation = operations.operations.get(call.operation)
+            if operation is None:
+                _log.warning("%s %s is not supported", call.service, call.operation)
+                raise UnknownOperation(f"The local region has no operation {call.operation}.")
+            result = operation(Caller(caller.region, _wait(request.headers)), call.params)
+            answer = await result if inspect.isawaitable(result) else result
+            return service.answer(call, answer, request_id)
+        except ServiceError as error:
+            return service.refuse(error, request_id)
+        except HotfireError as error:
+            return service.refuse(InternalFailure(error.message), request_id)
+        except Exception:  # noqa: BLE001  # the client is told, and the region goes on
+            _log.exception("a bug in Hotfire, met by %s %s", request.method, request.path)
+            return service.refuse(
+                InternalFailure("A fault of the local region; its log says more."), request_id
+            )
+
+    async def _answer_client(self, request: Request) -> Response:
+        self._gate.check_origin(request.headers)
+        if request.path == "/_hotfire/hello":
+            nonce = dict(parse_qsl(request.query)).get("nonce", "")
+            return _json(200, self._private.hello(nonce))
+        try:
+            self._gate.check_bearer(request.headers)
+            route = self._private.route(request.method, request.path)
+            result = route(json.loads(request.body or b"{}"))
+            return _json(200, await result if inspect.isawaitable(result) else result)
+        except UnrecognizedClient as error:
+            return _json(403, {"error": {"message": error.message, "advice": error.advice}})
+        except HotfireError as error:
+            return _json(400, {"error": {"message": error.message, "advice": error.advice}})
+        except (KeyError, TypeError, ValueError) as error:
+            return _json(400, {"error": {"message": f"the request is not understood: {error!r}"}})
+
+    async def _flush(self) -> None:
+        while True:
+            await asyncio.sleep(_FLUSH_SECONDS)
+            self._journal.flush()
+
+
+def _service_name(request: Request, signed: Scope | None) -> str | None:
+    """Which service a request is for: by its target, its path, or the scope that it is signed for."""
+    target = request.headers.get("x-amz-target")
+    if target is not None:
+        return _TARGETS.get(target.partition(".")[0])
+    if request.path.startswith("/endpoints/"):
+        return "sagemaker-runtime"
+    return signed.service if signed is not None else None
+
+
+def _wait(headers: Mapping[str, str]) -> float:
+    try:
+        return max(float(headers[WAIT_HEADER]), 0.0)
+    except (KeyError, ValueError):
+        return LONGEST_WAIT
+
+
+async def _body(receive: Any, headers: Mapping[str, str]) -> bytes | None:
+    """The whole body; None if it is longer than any may be."""
+    if int(headers.get("content-length", "0")) > MOST_BYTES:
+        return None
+    message = await receive()
+    if not message.get("more_body"):
+        return message.get("body", b"")  # type: ignore[no-any-return]
+    parts, size = [], 0
+    while True:
+        part = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
+        if size > MOST_BYTES:
+            return None
+        if not message.get("more_body"):
+            return b"".join(parts)
+        message = await receive()
+
+
+async def _send(send: Any, response: Response) -> None:
+    headers = [
+        (name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in response.headers
+    ]
+    headers.append((b"content-length", str(len(response.body)).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
+
+
+def _json(status: int, value: Any) -> Response:
+    return Response(status, (("content-type", "application/json"),), json.dumps(value).encode())
+
+
+def _plain_error(error: ServiceError) -> Response:
+    return Response(
+        error.status, (("content-type", "text/plain; charset=utf-8"),), f"{error.message}\n".encode()
+    )
