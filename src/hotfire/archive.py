@@ -281,7 +281,7 @@ class _Unpacking:
         if ".." in parts:
             raise self._refused(f"it holds {member.name!r}, which leads out of it")
         if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
-            raise self._refused(f"it holds {member.name!r}, a device or pipe")
+            raise self._refused(f"it holds {member.name!r}, neither a file nor a folder nor a link")
         try:
             tarfile.data_filter(member, str(self._folder))
         except tarfile.FilterError as error:

@@ -156,11 +156,9 @@ class _Walk:
 def _spec(file: Path) -> GitIgnoreSpec | None:
     try:
         text = file.read_text("utf-8", "surrogateescape")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return None
     except OSError as error:
-        if file.is_dir():
-            return None
         raise unreadable(file, error) from error
     from pathspec import GitIgnoreSpec
 

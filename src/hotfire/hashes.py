@@ -41,8 +41,9 @@ class HashCache:
     or finding it broken, costs only time.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, racy_ns: int = RACY_NS) -> None:
         self._file = file
+        self._racy_ns = racy_ns
         self._known = _read(file)
         self._changed = False
 
@@ -89,7 +90,7 @@ class HashCache:
             raise changed(path)
         # Taken out first, so that what was used last is last, and the oldest can be dropped.
         self._known.pop(key, None)
-        if started - max(after.st_mtime_ns, after.st_ctime_ns) >= RACY_NS:
+        if started - max(after.st_mtime_ns, after.st_ctime_ns) >= self._racy_ns:
             self._known[key] = [*_signature(after), sha256]
             self._changed = True
         return sha256, after

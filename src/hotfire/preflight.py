@@ -163,7 +163,7 @@ def _no_model(handler: Path, places: Collection[str]) -> Iterator[Finding]:
         return
     held = f"there are {', '.join(weights)}" if weights else "there is none"
     message = (
-        f"There is no model_fn, and without it just one .pt or .pth file may lie in the model folder: {held}."
+        f"There is no model_fn; without it the model folder must hold just one .pt or .pth file: {held}."
     )
     advice = "Write `def model_fn(model_dir):` that returns the model."
     yield Finding("model-fn", "error", message, advice, handler)
