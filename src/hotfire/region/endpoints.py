@@ -15,10 +15,7 @@ from hotfire.instances.base import Host
 from hotfire.region.fleet import Fleet, FleetPlan, Variant, VariantPlan
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
-from hotfire.resources import Endpoint
-
-PYTHON_VARIABLE = "HOTFIRE_PYTHON"
-"""In a model's environment: which Python is to run its handler; the handler does not see it."""
+from hotfire.resources import PYTHON_VARIABLE, Endpoint
 
 DEFAULT_STARTUP_SECONDS = 600.0
 """Where the config names no ContainerStartupHealthCheckTimeoutInSeconds."""

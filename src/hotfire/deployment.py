@@ -1,0 +1,92 @@
+"""What a deploy tells while it goes on, and what it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from hotfire.examples import Verdict
+from hotfire.plan import Plan
+
+
+class Report(Protocol):
+    """Takes what happens, as it happens."""
+
+    def call(self, text: str) -> None:
+        """A step was done: `create model news-classifier-1f2e3d4c5b6a`."""
+
+    def state(self, status: str, seconds: float) -> None:
+        """The endpoint is in this state, so many seconds after the wait began."""
+
+    def log(self, line: str) -> None:
+        """A sentence beside the result, such as what was taken along to the model data."""
+
+
+class Silence:
+    """A report that nobody reads."""
+
+    def call(self, text: str) -> None:
+        """Nothing."""
+
+    def state(self, status: str, seconds: float) -> None:
+        """Nothing."""
+
+    def log(self, line: str) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What a deploy or a rollback came to. `sha256` is that of the model data's tree.
+
+    `changed` is whether anything was done, or is to be done after a dry run; `previous` the config that
+    served before, None if none did; `url` the endpoint's page in a local region.
+    """
+
+    endpoint: str
+    config: str
+    model: str
+    sha256: str
+    changed: bool
+    plan: Plan
+    previous: str | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    seconds: float = 0.0
+    url: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether no example fails."""
+        return all(verdict.passed for verdict in self.verdicts)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """An endpoint as it is; `state` is None if there is none. Times in seconds since the epoch.
+
+    `sha256` and `commit` are those of the deployed model data. `variants` are SageMaker's summaries, each
+    with its InstanceType or serverless config.
+    """
+
+    endpoint: str
+    state: str | None = None
+    reason: str = ""
+    config: str | None = None
+    model: str | None = None
+    sha256: str | None = None
+    commit: str | None = None
+    owner: str | None = None
+    variants: tuple[Mapping[str, Any], ...] = field(default=())
+    created: float | None = None
+    modified: float | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """A line that an endpoint printed; `time` in seconds since the epoch."""
+
+    time: float
+    stream: str
+    message: str

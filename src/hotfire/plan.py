@@ -1,0 +1,192 @@
+"""Which calls make, go back from or remove a deployment, and in which order; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hotfire.errors import DeployError, ForeignEndpoint
+from hotfire.wanted import COMMIT_TAG, PROJECT_TAG, Wanted, model_of
+
+KEPT = 3
+"""So many configs that served before are kept for `rollback`, with their models."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A model or a config that is there; `created` in seconds since the epoch."""
+
+    name: str
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """What is there. `status` is None if there is no endpoint; models and configs are those of its names."""
+
+    status: str | None = None
+    arn: str = ""
+    config: str | None = None
+    failure_reason: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    models: tuple[Made, ...] = ()
+    configs: tuple[Made, ...] = ()
+
+    @property
+    def history(self) -> tuple[str, ...]:
+        """The configs' names in the order in which they were deployed."""
+        return tuple(made.name for made in sorted(self.configs, key=lambda made: (made.created, made.name)))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call to AWS, and what it does in a few words."""
+
+    service: str
+    operation: str
+    params: Mapping[str, Any]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The calls in their order, and `afterwards` those that are made only when the endpoint is in service."""
+
+    calls: tuple[Call, ...] = ()
+    afterwards: tuple[Call, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all is as it should be."""
+        return not (self.calls or self.afterwards)
+
+
+def plan(wanted: Wanted, existing: Existing, *, adopt: bool = False) -> Plan:
+    """What makes the endpoint what is wanted; `existing` is not in a moving state.
+
+    Raises ForeignEndpoint if the endpoint is another project's, unless it is to be adopted.
+    """
+    if not adopt:
+        check_owner(wanted.endpoint, wanted.project, existing)
+    is_there = existing.status is not None
+    serves = existing.status == "InService" and existing.config == wanted.config
+    calls = (*_make_model(wanted, existing), *_make_config(wanted, existing))
+    if not serves:
+        calls += _move(wanted.endpoint, wanted.config, wanted.tags, existing)
+    tagging = _tag(wanted.endpoint, wanted.tags, existing) if is_there and existing.status != "Failed" else ()
+    if not serves:
+        return Plan(calls, (*tagging, *cleanup(wanted.config, existing)))
+    return Plan(calls, tagging)
+
+
+def rollback(endpoint: str, project: str, existing: Existing) -> tuple[str, Plan]:
+    """The config that was deployed before the present one, and what goes back to it.
+
+    `existing` holds only what is the project's. Raises DeployError if there is nothing to go back to.
+    """
+    check_owner(endpoint, project, existing)
+    if existing.status is None:
+        raise DeployError(f"there is no endpoint {endpoint!r} to roll back", "`hotfire deploy` makes it.")
+    before = _before(existing)
+    if not before:
+        held = ", ".join(existing.history) or "none"
+        message = f"there is nothing before {existing.config} to go back to; configs of {endpoint!r}: {held}"
+        raise DeployError(message, "Bring the older sources back, and `hotfire deploy` them.")
+    return before[-1], Plan(_move(endpoint, before[-1], existing.tags, existing))
+
+
+def delete(endpoint: str, project: str, existing: Existing) -> Plan:
+    """What removes the endpoint with its configs and models; `existing` holds only what is the project's."""
+    check_owner(endpoint, project, existing)
+    first = () if existing.status is None else (_delete_endpoint(endpoint),)
+    configs = (_delete_config(made.name) for made in existing.configs)
+    return Plan((*first, *configs, *(_delete_model(made.name) for made in existing.models)))
+
+
+def cleanup(serving: str, existing: Existing) -> tuple[Call, ...]:
+    """What removes configs and models that nothing needs any more, now that `serving` is in service.
+
+    `existing` is what was there before. Kept are the last `KEPT` that served before; what was rolled back
+    from is not among them, so that a rollback never leads to it.
+    """
+    old = [name for name in (*_before(existing), existing.config) if name and name != serving]
+    history = [name for name in existing.history if name != serving]
+    kept = {serving, *(old if existing.status else history)[-KEPT:]}
+    models = {model_of(name) for name in kept}
+    configs = [_delete_config(name) for name in history if name not in kept]
+    return (*configs, *(_delete_model(made.name) for made in existing.models if made.name not in models))
+
+
+def check_owner(endpoint: str, project: str, existing: Existing) -> None:
+    """Raise ForeignEndpoint if there is an endpoint of that name that is not this project's."""
+    owner = existing.tags.get(PROJECT_TAG)
+    if existing.status is None or owner == project:
+        return
+    whose = f"belongs to another project, {owner}" if owner else "was not made by Hotfire"
+    raise ForeignEndpoint(
+        f"the endpoint {endpoint!r} {whose}",
+        "Choose another `model_name` in config.yml, or make it this project's: `hotfire deploy --adopt`.",
+    )
+
+
+def _before(existing: Existing) -> tuple[str, ...]:
+    """The configs that were deployed before the one that the endpoint has."""
+    history = existing.history
+    if existing.config not in history:
+        return history
+    return history[: history.index(existing.config)]
+
+
+def _make_model(wanted: Wanted, existing: Existing) -> Iterator[Call]:
+    if all(made.name != wanted.model for made in existing.models):
+        params = {**wanted.create_model, "Tags": _tag_list(wanted.tags)}
+        yield Call("sagemaker", "CreateModel", params, f"create model {wanted.model}")
+
+
+def _make_config(wanted: Wanted, existing: Existing) -> Iterator[Call]:
+    history = existing.history
+    if wanted.config in history:
+        if wanted.config in (history[-1], existing.config):
+            return
+        # Made anew, so that the order of creation stays the order in which they were deployed.
+        yield _delete_config(wanted.config)
+    params = {**wanted.create_config, "Tags": _tag_list(wanted.tags)}
+    yield Call("sagemaker", "CreateEndpointConfig", params, f"create endpoint config {wanted.config}")
+
+
+def _move(endpoint: str, config: str, tags: Mapping[str, str], existing: Existing) -> tuple[Call, ...]:
+    """What makes the endpoint serve a config. One that is Failed takes no update."""
+    params = {"EndpointName": endpoint, "EndpointConfigName": config}
+    if existing.status not in (None, "Failed"):
+        return (Call("sagemaker", "UpdateEndpoint", params, f"update endpoint {endpoint} to {config}"),)
+    tagged = {**params, "Tags": _tag_list(tags)}
+    create = Call("sagemaker", "CreateEndpoint", tagged, f"create endpoint {endpoint} of {config}")
+    return (create,) if existing.status is None else (_delete_endpoint(endpoint, "Failed "), create)
+
+
+def _tag(endpoint: str, tags: Mapping[str, str], existing: Existing) -> tuple[Call, ...]:
+    """What gives the endpoint the tags; another commit of the same content is no reason."""
+    new = {name: value for name, value in tags.items() if existing.tags.get(name) != value}
+    if not set(new) - {COMMIT_TAG}:
+        return ()
+    params = {"ResourceArn": existing.arn, "Tags": _tag_list(new)}
+    return (Call("sagemaker", "AddTags", params, f"tag endpoint {endpoint}"),)
+
+
+def _delete_endpoint(endpoint: str, kind: str = "") -> Call:
+    text = f"delete {kind}endpoint {endpoint}"
+    return Call("sagemaker", "DeleteEndpoint", {"EndpointName": endpoint}, text)
+
+
+def _delete_config(name: str) -> Call:
+    params = {"EndpointConfigName": name}
+    return Call("sagemaker", "DeleteEndpointConfig", params, f"delete endpoint config {name}")
+
+
+def _delete_model(name: str) -> Call:
+    return Call("sagemaker", "DeleteModel", {"ModelName": name}, f"delete model {name}")
+
+
+def _tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": name, "Value": value} for name, value in tags.items()]
