@@ -1,0 +1,136 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hotfire import address
+from hotfire.cli.region import EXPORTED, export_lines
+from hotfire.environment import home
+
+
+def hotfire(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hotfire", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def region() -> Iterator[dict[str, object]]:
+    """A region, and what `up` said of it."""
+    up = hotfire("up", "--json", "--port", str(free_port()))
+    yield json.loads(up.stdout)
+    hotfire("down")
+    left = [one for one in psutil.process_iter() if _is_of(one, home())]
+    assert left == []
+
+
+def _is_of(process: psutil.Process, place: Path) -> bool:
+    try:
+        return process.environ().get("HOTFIRE_HOME") == str(place) and process.pid != os.getpid()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def test_up_starts_a_region_that_goes_on(region: dict[str, object]) -> None:
+    assert region["started"] is True
+    found = address.find(home())
+    assert found is not None
+    assert (found.url, found.pid) == (region["url"], region["pid"])
+
+
+def test_up_again_says_that_it_is_up(region: dict[str, object]) -> None:
+    again = hotfire("up")
+    assert again.stdout.splitlines()[0] == f"The local region is already up at {region['url']}"
+    assert 'eval "$(hotfire env)"' in again.stdout
+
+
+def test_a_port_in_use_is_told_with_the_way_out() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = hotfire("up", "--port", str(port))
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"Error: port {port} is in use by another program",
+        "  → Name another: `hotfire up --port N`.",
+    ]
+    assert address.find(home()) is None
+
+
+def test_a_region_of_another_version_is_told_with_the_way_out(region: dict[str, object]) -> None:
+    # The version is this one's word on itself; a program of another version is the same in reverse.
+    code = (
+        "import sys, hotfire\n"
+        "hotfire.__version__ = '99.0'\n"
+        "from hotfire.__main__ import main\n"
+        "sys.argv = ['hotfire', 'env']\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "is of Hotfire" in done.stderr
+    assert "hotfire down && hotfire up" in done.stderr
+
+
+def test_down_stops_the_region_and_says_so(region: dict[str, object]) -> None:
+    done = hotfire("down")
+    assert (done.returncode, done.stdout) == (0, "The local region is stopped.\n")
+    assert not psutil.pid_exists(int(str(region["pid"])))
+
+
+def test_down_without_a_region_is_no_error() -> None:
+    done = hotfire("down")
+    assert (done.returncode, done.stdout) == (0, "The local region was not up.\n")
+
+
+def test_in_the_foreground_it_says_where_it_is_until_it_is_told_to_end() -> None:
+    command = [sys.executable, "-m", "hotfire", "up", "--foreground", "--port", str(free_port())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            found = address.find(home())
+            assert found is not None
+            assert line == f"The local region is up at {found.url}\n"
+            process.terminate()
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+
+
+def test_env_names_what_points_clients_at_the_region(region: dict[str, object]) -> None:
+    exports = json.loads(hotfire("env", "--json").stdout)
+    assert tuple(exports) == EXPORTED
+    assert exports["AWS_ENDPOINT_URL"] == region["url"]
+
+
+def test_a_shell_can_evaluate_env_and_take_it_back(region: dict[str, object]) -> None:
+    script = (
+        f'hotfire() {{ "{sys.executable}" -m hotfire "$@"; }}\n'
+        'eval "$(hotfire env)"; echo "$AWS_ENDPOINT_URL"\n'
+        'eval "$(hotfire env --unset)"; echo "${AWS_ENDPOINT_URL-unset} ${AWS_SESSION_TOKEN-unset}"\n'
+    )
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [region["url"], "unset unset"]
+
+
+def test_env_without_a_region_prints_nothing_to_evaluate() -> None:
+    done = hotfire("env")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "`hotfire up`" in done.stderr
+
+
+def test_exports_are_quoted() -> None:
+    assert export_lines({"A": "it's $HOME", "B": ""}) == "export A='it'\"'\"'s $HOME'\nexport B=''"
