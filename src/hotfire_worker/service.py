@@ -4,15 +4,13 @@ import inspect
 import io
 import json
 import time
-import urllib.parse
 from typing import Any, Dict, List, Tuple
 
 from hotfire_worker.context import Context, RequestProcessor
+from hotfire_worker.fields import read_fields
 from hotfire_worker.wire import Header
 
 Answer = Tuple[Header, bytes]
-
-_FORM = "application/x-www-form-urlencoded"
 
 
 class Service:
@@ -32,12 +30,13 @@ class Service:
 
     def answer(self, header: Header, body: bytearray) -> Answer:
         """One request's answer, as AWS's stack would give it."""
-        headers = header["headers"]
-        content_type = _content_type(headers)
-        request = self._context.begin(header["id"], {"body": {"content-type": content_type}, **headers})
+        fields = read_fields(_content_type(header["headers"]), header["query"], body)
+        kinds = {name: {"content-type": kind} for name, (kind, _) in fields.items()}
+        request = self._context.begin(header["id"], {**kinds, **header["headers"]})
         self._stopwatch.start()
         try:
-            results = self._transformer.transform([_fields(content_type, body)], self._context)
+            data = {name: value for name, (_, value) in fields.items()}
+            results = self._transformer.transform([data], self._context)
         except Exception:  # noqa: BLE001  # the toolkit catches what handlers raise; this is its own stumbling
             return _refusal(503, "Prediction failed")
         return _encode(results[0], request, self._stopwatch.times())
@@ -83,14 +82,6 @@ def _content_type(headers: Dict[str, str]) -> str:
         if name.lower() == "content-type":
             return value
     return ""
-
-
-def _fields(content_type: str, body: bytearray) -> Dict[str, Any]:
-    """The request's fields: `body`, or those of a form, whose body the toolkit then does not find."""
-    if content_type.split(";")[0].strip().lower() != _FORM:
-        return {"body": body}
-    pairs = urllib.parse.parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
-    return {name: bytearray(value.encode()) for name, value in pairs}
 
 
 def _encode(result: Any, request: RequestProcessor, times: Dict[str, float]) -> Answer:

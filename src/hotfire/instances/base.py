@@ -34,6 +34,7 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
     limit: float = 60.0
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,8 @@ class Worker:
             self._given = time.monotonic()
         self.jobs.append(job)
         request = job.request
-        self._protocol.send({"id": request.id, "headers": dict(request.headers)}, request.body)
+        header = {"id": request.id, "headers": dict(request.headers), "query": request.query}
+        self._protocol.send(header, request.body)
 
     def kill(self) -> None:
         """End it at once."""

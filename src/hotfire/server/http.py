@@ -1,21 +1,42 @@
-"""The HTTP server: uvicorn, ended by the region and not by signals."""
+"""The HTTP server: uvicorn, ended by us and not by signals, and with each header's name as it was sent."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+RAW_HEADERS = "hotfire.raw_headers"
+"""The extension of an ASGI scope that holds them; ASGI's own have their names in lower case."""
 
 
 class Server(uvicorn.Server):
-    """Serves until it is told to end; signals are the region's."""
+    """Serves until it is told to end."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
+        """Leave the signals to whoever runs the server."""
         yield
 
     def end(self) -> None:
         """Answer what is in hand, then end."""
         self.should_exit = True
+
+
+class RawHeadersProtocol(HttpToolsProtocol):
+    """Keeps the names of headers as they were sent: handlers look them up by these."""
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._raw: list[tuple[bytes, bytes]] = []
+        scope: Any = self.scope
+        scope["extensions"] = {RAW_HEADERS: self._raw}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._raw.append((name, value.strip()))
+        super().on_header(name, value)

@@ -1,0 +1,136 @@
+"""Imports point down, and modules of one row do not meet."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROWS = (
+    ("__main__",),
+    ("cli.root",),
+    ("cli.*",),
+    ("server.daemon",),
+    ("server.app",),
+    ("server.gate", "server.http", "console.views"),
+    ("deploy", "preflight"),
+    ("rollout", "probe"),
+    ("region.private", "region.runtime", "region.control", "region.identity"),
+    ("region.endpoints", "region.logs", "region.listing", "region.census", "region.wire"),
+    ("region.fleet", "region.journal", "region.store", "region.trees", "region.validation"),
+    ("region.caller", "region.codec", "region.patterns"),
+    ("instances.process",),
+    ("instances.zygotes", "instances.output", "instances.settings"),
+    ("instances.base", "instances.channel"),
+    ("plan",),
+    ("wanted", "sources", "archive", "junit", "deploy_env"),
+    ("tracing", "examples", "folders", "environment"),
+    ("model_data", "comparison", "config_file", "hashes", "address"),
+    ("resources", "errors"),
+    ("",),
+)
+"""The layers of `hotfire`, top to bottom; a `*` stands for a folder whose modules may import each other."""
+
+CLIENTS = ("deploy", "rollout", "plan", "wanted", "preflight", "deploy_env")
+"""What talks to a region by its protocols, whether at AWS or here, and so knows nothing of its inside."""
+
+WORKER_MAY_IMPORT = {
+    "hotfire_worker",
+    "numpy",
+    "torch",
+    "sagemaker_inference",
+    "sagemaker_pytorch_serving_container",
+}
+
+
+def modules(source: Path) -> Iterator[tuple[str, Path]]:
+    for file in sorted(source.rglob("*.py")):
+        parts = file.relative_to(source).with_suffix("").parts
+        if parts[0] != "templates":
+            yield ".".join(part for part in parts if part != "__init__"), file
+
+
+def imported(file: Path, source: Path) -> Iterator[str]:
+    """The modules of `hotfire` that a file imports, without that prefix."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "hotfire":
+            base = node.module.removeprefix("hotfire").removeprefix(".")
+            for alias in node.names:
+                inner = f"{base}.{alias.name}".removeprefix(".")
+                yield inner if (source / inner.replace(".", "/")).with_suffix(".py").exists() else base
+
+
+def row(module: str) -> int | None:
+    for number, names in enumerate(ROWS):
+        for name in names:
+            if module == name or (name.endswith(".*") and module.startswith(name[:-1])):
+                return number
+    return None
+
+
+def is_open(number: int) -> bool:
+    return ROWS[number][0].endswith(".*")
+
+
+@pytest.fixture(scope="module")
+def source(repository: Path) -> Path:
+    return repository / "src" / "hotfire"
+
+
+PACKAGES = {"cli", "server", "console", "region", "instances"}
+
+
+def test_every_module_has_a_place(source: Path) -> None:
+    homeless = [name for name, _ in modules(source) if row(name) is None and name not in PACKAGES]
+    assert homeless == []
+
+
+def test_imports_point_down(source: Path) -> None:
+    wrong = []
+    for name, file in modules(source):
+        for other in imported(file, source):
+            here, there = row(name), row(other)
+            if here is None or there is None:
+                continue
+            if there < here or (there == here and not is_open(here)):
+                wrong.append(f"{name} imports {other}")
+    # `hotfire.DeployEnv` is imported when it is asked for: the package itself is the lowest of all.
+    assert [line for line in wrong if line != " imports deploy_env"] == []
+
+
+def test_clients_know_nothing_of_the_inside_of_a_region(source: Path) -> None:
+    wrong = [
+        f"{name} imports {other}"
+        for name, file in modules(source)
+        for other in imported(file, source)
+        if name in CLIENTS and other.startswith(("region", "instances", "server"))
+    ]
+    assert wrong == []
+
+
+def test_only_environment_reads_the_process_environment(source: Path) -> None:
+    readers = [
+        name
+        for name, file in modules(source)
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+    ]
+    assert set(readers) <= {"environment"}
+
+
+def test_the_worker_imports_the_standard_library_and_what_handlers_are_served_with(repository: Path) -> None:
+    import sys
+
+    found = set()
+    for file in (repository / "src" / "hotfire_worker").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add((node.module or "").partition(".")[0])
+    assert found - set(sys.stdlib_module_names) <= WORKER_MAY_IMPORT
+
+
+def test_the_worker_is_in_the_syntax_of_python_3_9(repository: Path) -> None:
+    for file in (repository / "src" / "hotfire_worker").glob("*.py"):
+        ast.parse(file.read_text(), feature_version=(3, 9))
