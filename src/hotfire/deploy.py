@@ -2,19 +2,53 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from typing import Any
 
-from hotfire.address import Address
-from hotfire.deploy_env import DeployEnv
-from hotfire.deployment import Deployment, LogEvent, Report, Status
-from hotfire.examples import Answer, Verdict
+from hotfire import plan, project
+from hotfire.address import Address, not_running
+from hotfire.deploy_env import SERVING, DeployEnv
+from hotfire.deployment import Deployment, LogEvent, Report, Status, Trial
+from hotfire.endpoint_logs import events
+from hotfire.errors import DeployError, EndpointFailed, RegionError
+from hotfire.examples import Answer, Example, ExampleRequest, Verdict, check, load
+from hotfire.inventory import Inventory, errors, found_or_none
+from hotfire.invocation import invoke
+from hotfire.model_data import ModelData
+from hotfire.plan import Existing, Plan
+from hotfire.rollout import Rollout
+from hotfire.wanted import COMMIT_TAG, HASH_TAG, PROJECT_TAG, Site, Wanted, model_of, tag_value, wanted
+
+_LONGEST_COPY = 3600.0
+_LAST_LINES = 30
 
 
 class Deployer:
-    """The endpoint of one deployment environment. `region` is the local region, None at AWS."""
+    """The endpoint of one deployment environment. `region` is the local region.
+
+    Raises RegionNotRunning without one, DeployError for an environment at AWS.
+    """
 
     def __init__(self, env: DeployEnv, region: Address | None, report: Report) -> None:
+        environment = env.environment
+        if not environment.is_local:
+            message = (
+                f"the environment {environment.name!r} is at AWS, and this version deploys to the local "
+                "region only; deploys to AWS come with a later one"
+            )
+            raise DeployError(message, "`--env local` deploys to this machine.")
+        if region is None:
+            raise not_running()
         self._env, self._region, self._report = env, region, report
+        self._environment = environment
+        self._name = environment.model_name
+        self._project = tag_value(environment.project)
+        self._clients: dict[str, Any] = {}
         self.under_way = False
         """Whether a deployment goes on without us: so when a wait is interrupted."""
 
@@ -25,23 +59,69 @@ class Deployer:
         failed, EndpointFailed for a model that does not load: then all that this deploy made is gone again.
         An example that fails is told by its verdict; the deployment stays.
         """
-        raise NotImplementedError
+        begun, since = time.monotonic(), time.time()
+        self._warm()
+        examples = load(self._environment.examples)
+        data = project.collected(self._environment)
+        for note in data.notes:
+            self._report.log(note)
+        goal = self._goal(data, self._tree_url(data) if dry_run else self._admit(data))
+        existing = self._existing()
+        steps = plan.plan(goal, existing, adopt=adopt)
+        result = self._deployment(goal.config, data.sha256, steps, existing)
+        if not (dry_run or steps.is_empty):
+            self._roll_out(goal.config, steps, existing, since)
+            if steps.moves:
+                result = replace(result, verdicts=tuple(self._try_out(examples)))
+            if result.passed:
+                self._clear_up(steps, existing)
+        return replace(result, seconds=time.monotonic() - begun)
 
     def rollback(self) -> Deployment:
         """Go back to what was deployed before. Raises DeployError if there is nothing before."""
-        raise NotImplementedError
+        begun, since = time.monotonic(), time.time()
+        existing = self._existing(owned=True)
+        config, steps = plan.rollback(self._name, self._project, existing)
+        sha256 = next(made.tags.get(HASH_TAG, "") for made in existing.configs if made.name == config)
+        self._roll_out(config, steps, existing, since)
+        result = self._deployment(config, sha256, steps, existing)
+        return replace(result, seconds=time.monotonic() - begun)
 
     def delete(self) -> tuple[str, ...]:
         """Remove the endpoint with its configs and models; what was done, a line each."""
-        raise NotImplementedError
+        existing = self._inventory().read_owned(self._name, self._project)
+        steps = plan.delete(self._name, self._project, existing)
+        self._rollout().apply(steps.calls)
+        return tuple(call.text for call in steps.calls)
 
     def status(self) -> Status:
-        """The endpoint as it is."""
-        raise NotImplementedError
+        """The endpoint as it is, at once."""
+        client = self._env.client_for("sagemaker")
+        inventory = Inventory(client)
+        found = inventory.endpoint(self._name)
+        if found is None:
+            return Status(self._name)
+        tags = inventory.tags(found["EndpointArn"])
+        variants = _variants(client, found)
+        return Status(
+            endpoint=self._name,
+            state=found["EndpointStatus"],
+            reason=found.get("FailureReason", ""),
+            config=found["EndpointConfigName"],
+            model=next((variant.get("ModelName") for variant in variants), None),
+            sha256=tags.get(HASH_TAG),
+            commit=tags.get(COMMIT_TAG) or None,
+            working_sha256=project.working_sha256(self._environment),
+            owner=tags.get(PROJECT_TAG),
+            variants=tuple(variants),
+            created=found["CreationTime"].timestamp(),
+            modified=found["LastModifiedTime"].timestamp(),
+            url=self._page(),
+        )
 
-    def run_examples(self) -> tuple[tuple[Verdict, Answer], ...]:
-        """Send every example and compare, in their order."""
-        raise NotImplementedError
+    def run_examples(self) -> tuple[Trial, ...]:
+        """Send every example and compare, in their order. Raises DeployError if none can be sent."""
+        return tuple(self._try(example) for example in load(self._environment.examples))
 
     def invoke(
         self,
@@ -50,9 +130,177 @@ class Deployer:
         accept: str | None = None,
         **more: str | None,
     ) -> Answer:
-        """One request; `more` are the other members of an ExampleRequest."""
-        raise NotImplementedError
+        """One request; `more` are the other members of an ExampleRequest. Raises DeployError."""
+        return self._invoke(ExampleRequest(body, content_type, accept, **more))
 
     def log_events(self, since: float | None = None, *, follow: bool = False) -> Iterator[LogEvent]:
         """What the endpoint printed since then (seconds since the epoch), and with `follow` all to come."""
-        raise NotImplementedError
+        return events(self._client("logs"), self._name, since, follow=follow)
+
+    def _client(self, service: str) -> Any:
+        """A client that waits where the region lets it wait."""
+        if service not in self._clients:
+            self._clients[service] = self._env.client_for(service, at_once=False)
+        return self._clients[service]
+
+    def _inventory(self) -> Inventory:
+        return Inventory(self._client("sagemaker"))
+
+    def _rollout(self) -> Rollout:
+        return Rollout(self._client, self._report)
+
+    def _page(self) -> str:
+        return f"{self._region.url}/e/{self._name}"
+
+    def _warm(self) -> None:
+        """Let the region import torch for this project while we look at its files."""
+
+        def warm() -> None:
+            with suppress(RegionError):  # what is wrong there, the load will say better
+                self._region.call("POST", "/_hotfire/warm", {"python": str(self._environment.python)})
+
+        Thread(target=warm, daemon=True).start()
+
+    def _admit(self, data: ModelData) -> str:
+        """Have the region keep the model data; returns where."""
+        manifest = {"sha256": data.sha256, "entries": data.manifest()}
+        answer = self._region.call("POST", "/_hotfire/trees", manifest, timeout=_LONGEST_COPY)
+        if answer["copied"]:
+            self._report.call(f"copy {answer['copied']} of {len(data.entries)} files of the model data")
+        return f"{Path(answer['path']).as_uri()}/"
+
+    def _tree_url(self, data: ModelData) -> str:
+        """Where the region would keep it."""
+        return f"{(self._region.home / 'model-data' / 'trees' / data.sha256).as_uri()}/"
+
+    def _goal(self, data: ModelData, url: str) -> Wanted:
+        site = Site(self._client("sagemaker").meta.region_name, self._role_arn(), url)
+        return wanted(self._environment, data, site, project.commit(self._environment.root))
+
+    def _role_arn(self) -> str:
+        role = self._environment.role()
+        if role.startswith("arn:"):
+            return role
+        with errors(f"find the role {role}"):
+            return str(self._client("iam").get_role(RoleName=role)["Role"]["Arn"])
+
+    def _existing(self, *, owned: bool = False) -> Existing:
+        """What is there, when nothing moves any more: another deploy may be under way."""
+        self._rollout().settled(self._name)
+        inventory = self._inventory()
+        if owned:
+            return inventory.read_owned(self._name, self._project)
+        return inventory.read(self._name)
+
+    def _deployment(self, config: str, sha256: str, steps: Plan, existing: Existing) -> Deployment:
+        previous = existing.config if existing.status in SERVING and existing.config != config else None
+        return Deployment(
+            endpoint=self._name,
+            config=config,
+            model=model_of(config),
+            sha256=sha256,
+            changed=not steps.is_empty,
+            plan=steps,
+            previous=previous,
+            url=self._page(),
+        )
+
+    def _roll_out(self, config: str, steps: Plan, existing: Existing, since: float) -> None:
+        """Make the calls, wait until the config serves, and tag the endpoint."""
+        rollout = self._rollout()
+        rollout.apply(steps.calls)
+        if steps.moves:
+            self.under_way = True
+            found = rollout.settled(self._name)
+            self.under_way = False
+            if not _serves(found, config):
+                failure = self._failure(found, existing, since)
+                rollout.undo()
+                raise failure
+        self._rollout().apply(call for call in steps.afterwards if call.operation == "AddTags")
+
+    def _failure(self, found: dict[str, Any] | None, existing: Existing, since: float) -> EndpointFailed:
+        """Why the endpoint did not come into service, with the user's own traceback, and what serves now."""
+        reason = (
+            "it was deleted meanwhile" if found is None else found.get("FailureReason", "no reason given")
+        )
+        message = f"the endpoint {self._name!r} did not come into service: {reason}"
+        trace = self._trace(since, alone=existing.status not in SERVING)
+        if trace:
+            message += f"\n\n{trace}\n"
+        if existing.status in SERVING:
+            return EndpointFailed(
+                message, f"{existing.config} serves on as before. Mend it and deploy again."
+            )
+        return EndpointFailed(message, "Nothing of it was left behind. Mend it and deploy again.")
+
+    def _trace(self, since: float, *, alone: bool) -> str:
+        """The traceback of the load; else, if no other fleet prints, what was printed last."""
+        try:
+            lines = list(events(self._client("logs"), self._name, since))
+        except DeployError:
+            return ""
+        load = [event.message for event in lines if event.stream.endswith("/load")]
+        last = [event.message for event in lines[-_LAST_LINES:]] if alone else []
+        return "\n".join(load or last)
+
+    def _try_out(self, examples: list[Example]) -> Iterator[Verdict]:
+        """Show the examples on the endpoint's page, and send each; one that does not get there fails."""
+        self._region.call(
+            "POST", "/_hotfire/examples", {"endpoint": self._name, "examples": _shown(examples)}
+        )
+        if not examples:
+            self._report.log(f"There are no examples in {self._environment.examples}: nothing was sent.")
+        for example in examples:
+            try:
+                yield self._try(example).verdict
+            except DeployError as error:
+                yield Verdict(example.name, (error.message,))
+
+    def _try(self, example: Example) -> Trial:
+        answer = self._invoke(example.request)
+        return Trial(example, answer, check(example, answer))
+
+    def _invoke(self, request: ExampleRequest) -> Answer:
+        return invoke(self._client("sagemaker-runtime"), self._name, request)
+
+    def _clear_up(self, steps: Plan, existing: Existing) -> None:
+        """Remove what nothing needs any more, if it is ours; the deploy has succeeded anyway."""
+        inventory, rollout = self._inventory(), self._rollout()
+        arns = {made.name: made.arn for made in (*existing.configs, *existing.models)}
+        for call in steps.afterwards:
+            arn = arns.get(next(iter(call.params.values())))
+            try:
+                if arn and inventory.tags(arn).get(PROJECT_TAG) == self._project:
+                    rollout.apply([call])
+            except DeployError as error:
+                self._report.log(f"It stays: {error.message}")
+
+
+def _serves(found: dict[str, Any] | None, config: str) -> bool:
+    return (
+        found is not None and found["EndpointStatus"] == "InService" and found["EndpointConfigName"] == config
+    )
+
+
+def _variants(client: Any, found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The variants of the config, each with what DescribeEndpoint says of it."""
+    with errors(f"read endpoint config {found['EndpointConfigName']}"):
+        name = found["EndpointConfigName"]
+        config = found_or_none(client.describe_endpoint_config, EndpointConfigName=name) or {}
+    now = {variant["VariantName"]: variant for variant in found.get("ProductionVariants", ())}
+    given = config.get("ProductionVariants", ())
+    return [{**variant, **now.pop(variant["VariantName"], {})} for variant in given] + list(now.values())
+
+
+def _shown(examples: list[Example]) -> list[dict[str, str]]:
+    """The examples as the endpoint's page has them: those whose body is text."""
+    shown = []
+    for example in examples:
+        with suppress(UnicodeDecodeError):
+            request = example.request
+            body, accept = request.body.decode(), request.accept or ""
+            shown.append(
+                {"name": example.name, "body": body, "content_type": request.content_type, "accept": accept}
+            )
+    return shown

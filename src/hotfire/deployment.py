@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from hotfire.examples import Verdict
+from hotfire.examples import Answer, Example, Verdict
 from hotfire.plan import Plan
 
 
@@ -62,11 +62,21 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """An example, what the endpoint answered to it, and how that compares."""
+
+    example: Example
+    answer: Answer
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """An endpoint as it is; `state` is None if there is none. Times in seconds since the epoch.
 
-    `sha256` and `commit` are those of the deployed model data. `variants` are SageMaker's summaries, each
-    with its InstanceType or serverless config.
+    `sha256` and `commit` are those of the deployed model data, `working_sha256` that of the project's as it
+    is now (None where it cannot be collected), `owner` the project that made the endpoint. `variants` are as
+    the config has them and as DescribeEndpoint does, in one.
     """
 
     endpoint: str
@@ -76,6 +86,7 @@ class Status:
     model: str | None = None
     sha256: str | None = None
     commit: str | None = None
+    working_sha256: str | None = None
     owner: str | None = None
     variants: tuple[Mapping[str, Any], ...] = field(default=())
     created: float | None = None

@@ -15,10 +15,12 @@ KEPT = 3
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A model or a config that is there; `created` in seconds since the epoch."""
+    """A model or config that is there; `created` in seconds since the epoch; its tags where they were read."""
 
     name: str
     created: float
+    arn: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,11 @@ class Plan:
         """Whether all is as it should be."""
         return not (self.calls or self.afterwards)
 
+    @property
+    def moves(self) -> bool:
+        """Whether the endpoint is brought to another config, which takes a while."""
+        return any(call.operation in ("CreateEndpoint", "UpdateEndpoint") for call in self.calls)
+
 
 def plan(wanted: Wanted, existing: Existing, *, adopt: bool = False) -> Plan:
     """What makes the endpoint what is wanted; `existing` is not in a moving state.
@@ -69,12 +76,11 @@ def plan(wanted: Wanted, existing: Existing, *, adopt: bool = False) -> Plan:
     """
     if not adopt:
         check_owner(wanted.endpoint, wanted.project, existing)
-    is_there = existing.status is not None
     serves = existing.status == "InService" and existing.config == wanted.config
     calls = (*_make_model(wanted, existing), *_make_config(wanted, existing))
     if not serves:
         calls += _move(wanted.endpoint, wanted.config, wanted.tags, existing)
-    tagging = _tag(wanted.endpoint, wanted.tags, existing) if is_there and existing.status != "Failed" else ()
+    tagging = _tag(wanted.endpoint, wanted.tags, existing)
     if not serves:
         return Plan(calls, (*tagging, *cleanup(wanted.config, existing)))
     return Plan(calls, tagging)
@@ -93,7 +99,9 @@ def rollback(endpoint: str, project: str, existing: Existing) -> tuple[str, Plan
         held = ", ".join(existing.history) or "none"
         message = f"there is nothing before {existing.config} to go back to; configs of {endpoint!r}: {held}"
         raise DeployError(message, "Bring the older sources back, and `hotfire deploy` them.")
-    return before[-1], Plan(_move(endpoint, before[-1], existing.tags, existing))
+    tags = next(dict(made.tags) for made in existing.configs if made.name == before[-1])
+    calls = _move(endpoint, before[-1], {**existing.tags, **tags}, existing)
+    return before[-1], Plan(calls, _tag(endpoint, tags, existing))
 
 
 def delete(endpoint: str, project: str, existing: Existing) -> Plan:
@@ -166,9 +174,11 @@ def _move(endpoint: str, config: str, tags: Mapping[str, str], existing: Existin
 
 
 def _tag(endpoint: str, tags: Mapping[str, str], existing: Existing) -> tuple[Call, ...]:
-    """What gives the endpoint the tags; another commit of the same content is no reason."""
+    """What gives an endpoint that stays the tags; another commit of the same content is no reason."""
+    # The commit of what was deployed before says nothing of what comes from none.
+    tags = {**({COMMIT_TAG: ""} if COMMIT_TAG in existing.tags else {}), **tags}
     new = {name: value for name, value in tags.items() if existing.tags.get(name) != value}
-    if not set(new) - {COMMIT_TAG}:
+    if existing.status in (None, "Failed") or not set(new) - {COMMIT_TAG}:
         return ()
     params = {"ResourceArn": existing.arn, "Tags": _tag_list(new)}
     return (Call("sagemaker", "AddTags", params, f"tag endpoint {endpoint}"),)

@@ -1,0 +1,60 @@
+"""A project's folder, as its deployment environment names its parts."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+from hotfire import preflight
+from hotfire.environment import Environment, home
+from hotfire.errors import ArchiveError, ProjectError
+from hotfire.hashes import HashCache
+from hotfire.model_data import ModelData
+from hotfire.sources import Sources, collect
+
+_GIT_SECONDS = 5.0
+
+
+def sources(environment: Environment) -> Sources:
+    """What the project gives to its model data. Raises ProjectError if there is no handler."""
+    return Sources(
+        root=environment.root,
+        handler=environment.handler(),
+        source_dir=environment.source_dir,
+        artifacts=environment.artifacts,
+        left_out=(environment.archive_file, environment.examples, environment.file),
+    )
+
+
+def collected(environment: Environment) -> ModelData:
+    """The project's model data, with what preflight warns of among its notes.
+
+    Raises HandlerError for what preflight finds to be wrong, ProjectError, ArchiveError.
+    """
+    origin = sources(environment)
+    # Without the places first: a handler that cannot be parsed cannot be collected for either.
+    preflight.require(preflight.check(origin.handler))
+    data = collect(origin, HashCache(home() / "hashes.json"))
+    findings = preflight.check(origin.handler, [entry.place for entry in data.entries])
+    preflight.require(findings)
+    warnings = (f"{finding.place}: {finding.message}" for finding in findings)
+    return replace(data, notes=(*warnings, *data.notes))
+
+
+def working_sha256(environment: Environment) -> str | None:
+    """The hash of the model data as the project now is; None if it cannot be collected."""
+    try:
+        return collect(sources(environment), HashCache(home() / "hashes.json")).sha256
+    except (ProjectError, ArchiveError):
+        return None
+
+
+def commit(root: Path) -> str | None:
+    """The commit that is checked out there; None without git, or outside of a repository."""
+    command = ["git", "-C", str(root), "rev-parse", "--short", "HEAD"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None if answer.returncode == 0 else None
