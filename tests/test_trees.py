@@ -172,6 +172,14 @@ def test_a_content_that_lost_its_bytes_is_copied_again(
     assert stored.read_bytes() == b"w" * 10_000
 
 
+def test_a_content_that_was_written_to_is_copied_again(trees: Trees, entries: list[Entry]) -> None:
+    spoiled = trees.path(trees.admit(entries)) / "weights.bin"
+    spoiled.chmod(0o644)  # as root need not
+    spoiled.write_bytes(b"v" * 10_000)
+    fresh = trees.path(trees.admit(entries[1:]))
+    assert (fresh / "weights.bin").read_bytes() == b"w" * 10_000
+
+
 def test_without_links_files_are_copied(
     trees: Trees, entries: list[Entry], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,8 @@
 """Model data of the local region: trees by content, made of private copies of each file.
 
 A tree never changes under the model that serves from it: its files are read-only hard links to
-`objects/`, which nothing writes to (but for a handler that runs as root and means to). Its folders can
-be written to, as in the container, so a handler may keep logs or caches there.
+`objects/`, which nothing writes to (root ignores modes: what it writes to is copied anew for the next
+tree). Its folders can be written to, as in the container, so a handler may keep logs or caches there.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from hotfire.errors import ArchiveError
 from hotfire.folders import Rules, files
 from hotfire.hashes import HashCache, changed, special, unreadable
 from hotfire.model_data import Entry, check_places, is_sha256, tree_sha256
+
+_UNTOUCHED = 315_619_200
+"""The time of every content, which zip files can hold too: another shows that it was written to."""
 
 
 class Trees:
@@ -116,10 +119,12 @@ class Trees:
 
     def _has(self, entry: Entry) -> bool:
         try:
-            # The size too: a machine that lost power may have kept the name and not the content.
-            return self._object(entry).stat().st_size == entry.size
+            found = self._object(entry).stat()
         except FileNotFoundError:
             return False
+        # A machine that lost power may have kept the name and not the content; a handler that runs as
+        # root may have written to it through a tree.
+        return (found.st_size, found.st_mtime) == (entry.size, _UNTOUCHED)
 
     def _copy(self, entry: Entry) -> None:
         """Make the private copy, and see that it is what the entry says: the source may be changing."""
@@ -131,6 +136,7 @@ class Trees:
                 sha256, size = hashlib.file_digest(copy, "sha256").hexdigest(), copy.tell()
             if (sha256, size) != (entry.sha256, entry.size):
                 raise changed(entry.source)
+            os.utime(part, (_UNTOUCHED, _UNTOUCHED))
             part.chmod(_read_only(entry.mode))
             part.replace(target)
 
