@@ -9,17 +9,15 @@ data: hashing it for the first time, packing it, and proving that what was packe
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import shutil
-import statistics
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from report import Report, Row, parser
 
 from hotfire.archive import pack
 from hotfire.hashes import HashCache
@@ -27,38 +25,29 @@ from hotfire.sources import Sources, collect
 
 
 def main() -> None:
-    options = _options()
-    with tempfile.TemporaryDirectory(dir=options.folder) as top:
+    options = parser(__doc__)
+    options.add_argument("--megabytes", type=int, default=1024, help="size of the weights (1024)")
+    options.add_argument("--pairs", type=int, default=10, help="how often both are measured (10)")
+    options.add_argument(
+        "--folder", type=Path, help="where to work; needs three times the size of the weights"
+    )
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory(dir=given.folder) as top:
         project = Path(top, "project")
         project.mkdir()
         (project / "serve.py").write_text("def model_fn(model_dir): ...\n")
-        _write_random(project / "weights.bin", options.megabytes)
+        _write_random(project / "weights.bin", given.megabytes)
         pairs = []
-        for number in range(options.pairs):
-            pair = _pair(Path(top), project, ours_first=number % 2 == 0)
-            pairs.append(pair)
-            print(
-                f"pair {number + 1:2}: hotfire {pair['hotfire_s']:6.2f} s, tar -czf {pair['tar_s']:6.2f} s",
-                flush=True,
-            )
-    report = _report(options.megabytes, pairs)
-    _print(report)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--megabytes", type=int, default=1024, help="size of the weights (1024)")
-    parser.add_argument("--pairs", type=int, default=10, help="how often both are measured (10)")
-    parser.add_argument(
-        "--folder", type=Path, help="where to work; needs three times the size of the weights"
-    )
-    parser.add_argument("--json", type=Path, help="write the report there")
-    return parser.parse_args()
+        for number in range(given.pairs):
+            pairs.append(_pair(Path(top), project, ours_first=number % 2 == 0))
+            print(f"pair {number + 1}: {pairs[-1]}", flush=True)
+    report = Report(f"Packing {given.megabytes} MB of random weights")
+    report.add(Row("hotfire", [pair["hotfire_s"] for pair in pairs], "s"))
+    report.add(Row("tar -czf", [pair["tar_s"] for pair in pairs], "s"))
+    report.add(Row("times as fast", [pair["tar_s"] / pair["hotfire_s"] for pair in pairs], "x", at_least=5))
+    sizes = [pair["hotfire_bytes"] / pair["tar_bytes"] for pair in pairs]
+    report.add(Row("size of the archive", sizes, "x", at_most=1.01))
+    report.finish(given.json)
 
 
 def _write_random(path: Path, megabytes: int) -> None:
@@ -89,42 +78,6 @@ def _by_hotfire(project: Path, target: Path) -> None:
 
 def _by_tar(project: Path, target: Path) -> None:
     subprocess.run(["tar", "-czf", target, "-C", project, "weights.bin", "serve.py"], check=True)
-
-
-def _report(megabytes: int, pairs: list[dict[str, float]]) -> dict[str, object]:
-    return {
-        "measure": f"packing {megabytes} MB of random weights",
-        "machine": {
-            "system": platform.platform(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-        },
-        "rows": {
-            "hotfire, seconds": _quartiles([pair["hotfire_s"] for pair in pairs]),
-            "tar -czf, seconds": _quartiles([pair["tar_s"] for pair in pairs]),
-            "times as fast": _quartiles([pair["tar_s"] / pair["hotfire_s"] for pair in pairs]),
-            "size": _quartiles([pair["hotfire_bytes"] / pair["tar_bytes"] for pair in pairs]),
-        },
-        "reach": {"times as fast": "at least 5", "size": "at most 1.01"},
-        "pairs": pairs,
-    }
-
-
-def _quartiles(values: list[float]) -> dict[str, float]:
-    if len(values) == 1:
-        return {"q1": values[0], "median": values[0], "q3": values[0]}
-    q1, median, q3 = statistics.quantiles(values, n=4, method="inclusive")
-    return {"q1": q1, "median": median, "q3": q3}
-
-
-def _print(report: dict[str, object]) -> None:
-    print(f"\n{report['measure']}\n\n{'':20} {'q1':>9} {'median':>9} {'q3':>9}  reach")
-    rows, reach = report["rows"], report["reach"]
-    assert isinstance(rows, dict)
-    assert isinstance(reach, dict)
-    for name, row in rows.items():
-        numbers = "".join(f"{row[part]:10.4f}" for part in ("q1", "median", "q3"))
-        print(f"{name:20}{numbers}  {reach.get(name, '')}".rstrip())
 
 
 if __name__ == "__main__":
