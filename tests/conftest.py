@@ -1,6 +1,8 @@
 """What every test gets: an environment without the user's settings."""
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,22 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
 def repository() -> Path:
     """The folder of the project's sources."""
     return Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[str, str], str]:
+    """`require(program, package)`: the path of a program of the system.
+
+    Where it is absent the test is skipped with the line that installs it, or fails if none may be skipped.
+    """
+
+    def require(program: str, package: str) -> str:
+        found = shutil.which(program)
+        if found is None:
+            message = f"{program} is not installed: apt-get install {package}"
+            if os.environ.get("HOTFIRE_TEST_ALL"):
+                pytest.fail(message)
+            pytest.skip(message)
+        return found
+
+    return require
