@@ -117,14 +117,16 @@ class Endpoints:
                 self._begin(endpoint.name, self._bring_up(endpoint.name, plan))
 
     def trees_in_use(self) -> set[str]:
-        """The trees that endpoints serve from."""
+        """The trees that endpoints serve from, and those that models name, to which one may go back."""
         plans = [self._store.fleet(endpoint.name) for endpoint in self._store.endpoints()]
-        return {
+        served = {
             variant.tree
             for plan in plans
             if plan is not None
             for variant in FleetPlan.from_json(plan).variants
         }
+        urls = [url for model in self._store.models() for url in _data_urls(model.request)]
+        return served | {url.rstrip("/").rpartition("/")[2] for url in urls}
 
     def release(self) -> None:
         """Hold nobody any longer who waits for a state to change."""
@@ -258,6 +260,14 @@ class _Blueprint:
             image=container.get("Image", ""),
             serverless=variant.get("ServerlessConfig"),
         )
+
+
+def _data_urls(request: Mapping[str, Any]) -> list[str]:
+    containers = [*request.get("Containers", ()), request.get("PrimaryContainer", {})]
+    urls = [
+        container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri") for container in containers
+    ]
+    return [url for url in urls if url]
 
 
 def _tree(container: Mapping[str, Any], trees: Trees) -> str:

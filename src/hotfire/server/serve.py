@@ -1,0 +1,157 @@
+"""One model by the container's contract, without a region: what `hotfire serve` runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hotfire.archive import unpack
+from hotfire.errors import ArchiveError, LoadFailed, PortInUse
+from hotfire.instances.base import Spec
+from hotfire.instances.process import ProcessHost
+from hotfire.instances.zygotes import Zygotes
+from hotfire.server.container import Container
+
+PORT = 8080
+_HANDLERS = ("inference.py", "serve.py")
+_STARTUP_SECONDS = 3600.0
+"""The longest that SageMaker lets a container take."""
+_LOCAL_ONLY = ("AWS_", "HOTFIRE_")
+"""Variables of whoever starts the server that have nothing to say in a container."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What to serve, where, by which Python, with which variables."""
+
+    model: Path
+    host: str
+    port: int
+    python: Path
+    environment: Mapping[str, str]
+
+
+class NoCensus:
+    """Nobody looks for the processes afterwards: they end with this one."""
+
+    def born(self, pid: int, kind: str) -> None:
+        """Nothing is written down."""
+
+    def died(self, pid: int) -> None:
+        """Nothing is written down."""
+
+
+def run(serving: Serving, say: Say) -> None:
+    """Serve until SIGTERM or SIGINT; `say` is given what the handler prints, and how loading went.
+
+    Raises ArchiveError for an archive that cannot be unpacked or a folder that is not there, PortInUse.
+    """
+    with tempfile.TemporaryDirectory(prefix="hotfire-serve-") as folder, _listen(serving) as listener:
+        model = _model(serving.model, Path(folder))
+        runner = asyncio.Runner(loop_factory=_loop_factory())
+        with runner:
+            runner.run(_serve(serving, model, Path(folder), listener, say))
+
+
+async def _serve(serving: Serving, model: Path, folder: Path, listener: socket.socket, say: Say) -> None:
+    import uvicorn
+
+    from hotfire.server.http import RawHeadersProtocol, Server
+
+    zygotes = Zygotes(_for_handlers(serving.environment), NoCensus())
+    host = ProcessHost(zygotes, folder / "instances")
+    variables = _container_variables(model, serving.environment)
+    spec = Spec(serving.model.name, model, variables, serving.python, _STARTUP_SECONDS)
+    instance = host.instance(spec, lambda request, line: say(line))
+    container = Container(instance)
+    config = uvicorn.Config(
+        container, lifespan="off", log_level="warning", access_log=False, http=RawHeadersProtocol
+    )
+    server = Server(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.end)
+    loading = loop.create_task(_load(container, serving, listener.getsockname()[1], say))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        loading.cancel()
+        await instance.stop()
+        await host.close()
+
+
+async def _load(container: Container, serving: Serving, port: int, say: Say) -> None:
+    try:
+        await container.load()
+    except LoadFailed as error:
+        say(error.trace.rstrip() or error.message)
+        say(f"{serving.model} could not be loaded: {error.message}. Every request is told so.")
+    else:
+        say(f"Serving {serving.model} at http://{serving.host}:{port}/invocations")
+
+
+def _model(model: Path, folder: Path) -> Path:
+    """The model's folder: itself, or what the archive unpacks to."""
+    if model.is_dir():
+        return model
+    if not model.exists():
+        raise ArchiveError(
+            f"there is no model at {model}", "Name a folder or a model.tar.gz; `hotfire pack` writes one."
+        )
+    target = folder / "unpacked"
+    unpack(model, target)
+    return target
+
+
+def _container_variables(model: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that SageMaker would give the container; which handler, where nobody says."""
+    variables = {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(("SAGEMAKER_", "TS_", "DEPLOY_ENV"))
+    }
+    if "SAGEMAKER_PROGRAM" not in variables:
+        for name in _HANDLERS:
+            if (model / "code" / name).is_file():
+                variables["SAGEMAKER_PROGRAM"] = name
+                break
+    return variables
+
+
+def _for_handlers(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith(_LOCAL_ONLY)}
+
+
+@contextlib.contextmanager
+def _listen(serving: Serving) -> Iterator[socket.socket]:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with listener:
+        try:
+            listener.bind((serving.host, serving.port))
+            listener.listen(2048)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            message = f"port {serving.port} is in use by another program"
+            raise PortInUse(message, "Name another: `hotfire serve MODEL --port N`.") from error
+        yield listener
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
