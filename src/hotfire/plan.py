@@ -15,7 +15,7 @@ KEPT = 3
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A model or config that is there; `created` in seconds since the epoch; its tags where they were read."""
+    """A model or config that is there; `created` in seconds since the epoch; tags where they were read."""
 
     name: str
     created: float

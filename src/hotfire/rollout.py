@@ -67,7 +67,7 @@ class Rollout:
                 self._made.clear()
 
     def settled(self, endpoint: str) -> dict[str, Any] | None:
-        """What DescribeEndpoint answers when the state does not move any more; None if the endpoint is gone."""
+        """What DescribeEndpoint answers once the state does not move any more; None if there is none."""
         begun = time.monotonic()
         found = self._inventory.endpoint(endpoint)
         while found is not None and found["EndpointStatus"] in MOVING:

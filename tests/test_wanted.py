@@ -1,0 +1,210 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hotfire.environment import Environment, Serverless
+from hotfire.model_data import ModelData
+from hotfire.wanted import Site, Wanted, is_config, is_model, model_of, stem, tag_value, wanted
+
+ROOT = Path("/home/ada/news")
+TREE = "5f" * 32
+URL = f"file:///home/ada/.local/state/hotfire/model-data/trees/{TREE}/"
+SITE = Site("us-east-1", "arn:aws:iam::000000000000:role/hotfire-local", URL)
+DATA = ModelData((), TREE, "serve.py")
+LONG = "a-very-long-name-of-an-endpoint-that-goes-on-to-sixty-three-abc"
+
+
+def environment(**settings: Any) -> Environment:
+    given: dict[str, Any] = {
+        "name": "local",
+        "file": ROOT / "config.yml",
+        "root": ROOT,
+        "model_name": "news-classifier",
+        "examples": ROOT / "examples",
+        "python": Path("/home/ada/news/.venv/bin/python"),
+    }
+    return Environment(**(given | settings))
+
+
+def names(commit: str | None = None, site: Site = SITE, data: ModelData = DATA, **settings: Any) -> Wanted:
+    return wanted(environment(**settings), data, site, commit)
+
+
+def test_the_requests_are_these() -> None:
+    goal = names()
+    assert (goal.endpoint, goal.create_model, goal.create_config) == (
+        "news-classifier",
+        {
+            "ModelName": "news-classifier-9934e171e2d8",
+            "PrimaryContainer": {
+                "ModelDataSource": {
+                    "S3DataSource": {"S3Uri": URL, "S3DataType": "S3Prefix", "CompressionType": "None"}
+                },
+                "Environment": {
+                    "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
+                    "SAGEMAKER_REGION": "us-east-1",
+                    "SAGEMAKER_PROGRAM": "serve.py",
+                    "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+                    "DEPLOY_ENV": "local",
+                    "HOTFIRE_PYTHON": "/home/ada/news/.venv/bin/python",
+                },
+            },
+            "ExecutionRoleArn": "arn:aws:iam::000000000000:role/hotfire-local",
+        },
+        {
+            "EndpointConfigName": "news-classifier-9934e171e2d8-bb7767",
+            "ProductionVariants": [
+                {
+                    "VariantName": "AllTraffic",
+                    "ModelName": "news-classifier-9934e171e2d8",
+                    "InitialVariantWeight": 1.0,
+                    "InstanceType": "local",
+                    "InitialInstanceCount": 1,
+                }
+            ],
+        },
+    )
+
+
+def test_the_tags_name_project_content_and_commit() -> None:
+    assert names("1f2e3d4", tags={"team": "search"}).tags == {
+        "team": "search",
+        "hotfire:project": "/home/ada/news",
+        "hotfire:hash": TREE,
+        "hotfire:commit": "1f2e3d4",
+    }
+
+
+def test_a_tag_of_the_user_does_not_hide_whose_it_is() -> None:
+    assert names(tags={"hotfire:project": "other"}).project == "/home/ada/news"
+
+
+def test_without_a_repository_there_is_no_commit() -> None:
+    assert "hotfire:commit" not in names().tags
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": replace(DATA, sha256="60" * 32)},
+        {"data": replace(DATA, entry_point="inference.py")},
+        {"container_env": {"LIMIT": "3"}},
+        {"python": Path("/usr/bin/python3")},
+        {"site": replace(SITE, role_arn="arn:aws:iam::000000000000:role/other")},
+        {"name": "local-2", "instance_type": "local"},
+    ],
+    ids=["files", "entry point", "container_env", "python", "role", "environment"],
+)
+def test_another_content_is_another_model(change: dict[str, Any]) -> None:
+    assert names(**change).model != names().model
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"site": replace(SITE, model_data_url="file:///elsewhere/")},
+        {"commit": "1f2e3d4"},
+        {"tags": {"team": "search"}},
+        {"data": replace(DATA, notes=("a note",))},
+    ],
+    ids=["place", "commit", "tags", "notes"],
+)
+def test_the_same_content_is_the_same_config(change: dict[str, Any]) -> None:
+    assert names(**change).config == names().config
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"instance_count": 2}, {"instance_type": "ml.m5.large"}, {"startup_timeout": 120}],
+    ids=lambda change: next(iter(change)),
+)
+def test_another_hosting_is_another_config_of_the_same_model(change: dict[str, Any]) -> None:
+    other = names(**change)
+    assert other.model == names().model
+    assert other.config != names().config
+
+
+def test_hosting_is_as_it_was_given() -> None:
+    variant = names(instance_type="ml.m5.large", instance_count=2, startup_timeout=120)
+    assert variant.create_config["ProductionVariants"][0] == {
+        "VariantName": "AllTraffic",
+        "ModelName": variant.model,
+        "InitialVariantWeight": 1.0,
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 2,
+        "ContainerStartupHealthCheckTimeoutInSeconds": 120,
+    }
+
+
+def test_a_serverless_variant_has_no_instances() -> None:
+    (variant,) = names(serverless=Serverless(4096, 10)).create_config["ProductionVariants"]
+    assert variant["ServerlessConfig"] == {"MemorySizeInMB": 4096, "MaxConcurrency": 10}
+    assert not {"InstanceType", "InitialInstanceCount"} & set(variant)
+
+
+def test_the_project_decides_the_log_level_but_not_its_program() -> None:
+    given = {"SAGEMAKER_CONTAINER_LOG_LEVEL": "10", "SAGEMAKER_PROGRAM": "other.py", "LIMIT": "3"}
+    variables = names(container_env=given).create_model["PrimaryContainer"]["Environment"]
+    assert (variables["SAGEMAKER_CONTAINER_LOG_LEVEL"], variables["LIMIT"]) == ("10", "3")
+    assert variables["SAGEMAKER_PROGRAM"] == "serve.py"
+
+
+def test_at_aws_no_python_is_named() -> None:
+    goal = names(name="production", instance_type="ml.t2.medium")
+    assert "HOTFIRE_PYTHON" not in goal.create_model["PrimaryContainer"]["Environment"]
+
+
+def test_the_longest_name_still_fits() -> None:
+    goal = names(model_name=LONG)
+    assert len(LONG) == 63
+    assert len(goal.config) <= 63
+    assert model_of(goal.config) == goal.model
+
+
+def test_long_names_that_begin_alike_are_told_apart() -> None:
+    assert stem(LONG) != stem(LONG[:-1] + "d")
+
+
+@pytest.mark.parametrize("name", ["news-classifier", LONG, f"{'x' * 33}-{'y' * 29}"])
+def test_names_are_recognised(name: str) -> None:
+    goal = names(model_name=name)
+    assert is_model(goal.model, name)
+    assert is_config(goal.config, name)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "news-classifier",
+        "news-classifier-2",
+        "news-classifier-2-1f2e3d4c5b6a",
+        "news-classifier-production",
+        "my-news-classifier-1f2e3d4c5b6a",
+        "news-classifier-1F2E3D4C5B6A",
+        "news-classifier-1f2e3d4c5b6a-1f2e3d",
+    ],
+)
+def test_other_names_are_not_those_of_its_models(other: str) -> None:
+    assert not is_model(other, "news-classifier")
+
+
+def test_a_model_is_no_config() -> None:
+    assert not is_config("news-classifier-1f2e3d4c5b6a", "news-classifier")
+
+
+def test_a_tag_holds_a_path_as_it_is() -> None:
+    assert (
+        tag_value("/home/ada/Mein Ordner/Schlagzeilen-ß/日本") == "/home/ada/Mein Ordner/Schlagzeilen-ß/日本"
+    )
+
+
+def test_what_a_tag_cannot_hold_is_told_apart_by_its_hash() -> None:
+    one, other = tag_value("/home/ada/news (1)"), tag_value("/home/ada/news [1]")
+    assert one.startswith("/home/ada/news _1_@")
+    assert one != other
+
+
+def test_a_long_path_is_cut_to_what_a_tag_holds() -> None:
+    assert len(tag_value("/home/" + "x" * 400)) == 256
