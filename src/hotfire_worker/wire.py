@@ -4,6 +4,7 @@ Lengths are big-endian. The region and its processes share this module.
 """
 
 import json
+import os
 import socket
 import struct
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
@@ -99,6 +100,9 @@ class Channel:
                 return None
             if not data:
                 return None
+            for descriptor in descriptors:
+                # Programs that the handler starts would hold it open, and nobody would see this process end.
+                os.set_inheritable(descriptor, False)
             self._descriptors.extend(descriptors)
             self._frames.extend(self._parser.feed(data))
         header, _ = self._frames.pop(0)
@@ -110,6 +114,7 @@ class Channel:
         self._sock.close()
 
 
-def send_command(sock: socket.socket, header: Header, descriptors: Sequence[int] = ()) -> None:
-    """Send a frame and descriptors to the process at the other end."""
-    socket.send_fds(sock, [encode(header)], list(descriptors))
+def send_command(sock: socket.socket, header: Header, descriptors: Sequence[int] = ()) -> bytes:
+    """Send a frame and descriptors to the process at the other end; what of the frame did not fit."""
+    frame = encode(header)
+    return frame[socket.send_fds(sock, [frame], list(descriptors)) :]

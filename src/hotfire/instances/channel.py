@@ -37,8 +37,12 @@ class FrameProtocol(asyncio.Protocol):
 
     def send(self, header: wire.Header, body: bytes = b"") -> None:
         """Send a frame."""
-        if self._transport is not None:
-            self._transport.write(wire.encode(header, body))
+        self.write(wire.encode(header, body))
+
+    def write(self, data: bytes) -> None:
+        """Send what is a frame, or the rest of one."""
+        if self._transport is not None and data:
+            self._transport.write(data)
 
     def close(self) -> None:
         """Close our end."""
@@ -74,11 +78,11 @@ class ControlChannel:
     async def call(self, command: wire.Header, descriptors: list[int]) -> Any:
         """Send a command with descriptors; the process's answer. Raises InstanceError if it is gone."""
         async with self._turn:
-            if self._sender is None:
+            if self._sender is None or self._protocol is None:
                 raise InstanceError("the process that forks has ended")
             self._answer = asyncio.get_running_loop().create_future()
             try:
-                wire.send_command(self._sender, command, descriptors)
+                self._protocol.write(wire.send_command(self._sender, command, descriptors))
                 return await self._answer
             except OSError as error:
                 raise InstanceError("the process that forks has ended") from error

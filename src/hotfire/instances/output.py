@@ -20,6 +20,7 @@ class OutputPipe(asyncio.Protocol):
         self._partial = b""
         self._begun: dict[bytes, bytes] = {}
         self._ended = asyncio.Event()
+        self._transport: asyncio.BaseTransport | None = None
         self._write_end = -1
 
     @property
@@ -31,11 +32,12 @@ class OutputPipe(asyncio.Protocol):
         """Make the pipe and begin to read it."""
         read_end, self._write_end = os.pipe()
         reader = os.fdopen(read_end, "rb", buffering=0)
-        await asyncio.get_running_loop().connect_read_pipe(lambda: self, reader)
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.connect_read_pipe(lambda: self, reader)
 
     async def close(self) -> None:
         """Read what is left; to be called when the processes have ended."""
-        if self._write_end < 0:
+        if self._transport is None or self._write_end < 0:
             return
         os.close(self._write_end)
         self._write_end = -1
@@ -43,7 +45,8 @@ class OutputPipe(asyncio.Protocol):
             await asyncio.wait_for(self._ended.wait(), _SECONDS_TO_END)
         except TimeoutError:
             # A program that the handler started lives on and holds the pipe; its output is of no use now.
-            return
+            self._transport.close()
+            await self._ended.wait()
 
     def say(self, line: str) -> None:
         """Add a line of our own."""
@@ -62,15 +65,26 @@ class OutputPipe(asyncio.Protocol):
         """All processes have closed it."""
         if self._partial:
             self._take(self._partial)
+        for tag in list(self._begun):
+            self._tell(tag, b"")
         self._ended.set()
 
     def _take(self, line: bytes) -> None:
-        if not line.startswith(RS):
-            self._output("", line.decode("utf-8", "replace"))
+        # What precedes a tag was written to the descriptor itself, by a program that ended no line.
+        untagged, sign, tagged = line.partition(RS)
+        if untagged or not sign:
+            self._output("", untagged.decode("utf-8", "replace"))
+        if not sign:
             return
-        tag, _, text = line[1:].partition(US)
-        begun = self._begun.pop(tag, b"")
-        if text.endswith(GS) and len(begun) < _LONGEST_LINE:
-            self._begun[tag] = begun + text[:-1]
-        else:
-            self._output(tag.decode("ascii", "replace"), (begun + text).decode("utf-8", "replace"))
+        tag, _, text = tagged.partition(US)
+        if not text.endswith(GS):
+            self._tell(tag, text)
+            return
+        begun = self._begun[tag] = self._begun.get(tag, b"") + text[:-1]
+        if len(begun) >= _LONGEST_LINE:
+            self._tell(tag, b"")
+
+    def _tell(self, tag: bytes, rest: bytes) -> None:
+        """Pass on a line that has ended."""
+        text = self._begun.pop(tag, b"") + rest
+        self._output(tag.decode("ascii", "replace"), text.decode("utf-8", "replace"))
