@@ -121,9 +121,10 @@ def loop() -> Iterator[Loop]:
         yield loop
 
 
-@pytest.fixture(scope="module")
-def zygotes(loop: Loop) -> Iterator[Zygotes]:
-    zygotes = Zygotes({name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}, NoCensus())
+@pytest.fixture(scope="module", params=["forked", "spawned"])
+def zygotes(request: pytest.FixtureRequest, loop: Loop) -> Iterator[Zygotes]:
+    variables = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    zygotes = Zygotes(variables, NoCensus(), fork=request.param == "forked")
     yield zygotes
 
     async def close() -> None:

@@ -15,13 +15,16 @@ from hotfire_worker.service import Service
 from hotfire_worker.wire import Channel, Header
 
 Spec = Dict[str, Any]
-"""`model_dir`: the folder of the model; `environment`: variables to set; `threads`: of a worker."""
+"""`model_dir`: the folder of the model; `environment`: variables to set; `threads`: of a worker;
+`alone`: whether this process was not forked, and is not to fork."""
 
 
 def main(spec: Spec, channel: Channel, descriptor: int) -> None:
     """Load the handler, say how it went, then fork a worker for each command until the region is gone."""
-    # A process group of its own: what the handler starts can be ended with it.
-    os.setpgid(0, 0)
+    if not spec["alone"]:
+        # A process group of its own, as a process that was not forked has already: what the handler starts
+        # can be ended with it.
+        os.setpgid(0, 0)
     printed = output.redirect(descriptor)
     _enter(spec)
     started = time.perf_counter()
@@ -33,7 +36,7 @@ def main(spec: Spec, channel: Channel, descriptor: int) -> None:
         return
     finally:
         printed.finish()
-    unsafe = _why_not_fork(threads)
+    unsafe = "processes are not forked here" if spec["alone"] else _why_not_fork(threads)
     channel.send({"event": "loaded", "seconds": time.perf_counter() - started, "unsafe": unsafe})
     serve = partial(worker.main, service, spec["threads"], printed)
     settle()

@@ -35,6 +35,13 @@ def main(descriptor: int, parent: int, preload: List[str]) -> None:
 
     def hold(command: Header, descriptors: List[int]) -> None:
         own, output = descriptors
+        if command["command"] == "become":
+            # Where forking is not safe each zygote becomes the holder of one model.
+            channel.send({"answer": {"pid": os.getpid()}})
+            forker.retire()
+            channel.close()
+            holder.main(command["spec"], Channel(socket.socket(fileno=own)), output)
+            os._exit(0)
         pid = forker.fork(
             lambda: holder.main(command["spec"], Channel(socket.socket(fileno=own)), output), descriptors
         )

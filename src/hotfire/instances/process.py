@@ -21,7 +21,7 @@ from hotfire.instances.base import Answer, Output, Request, Spec
 from hotfire.instances.channel import FrameProtocol, connect
 from hotfire.instances.output import OutputPipe
 from hotfire.instances.settings import ServerSettings
-from hotfire.instances.zygotes import Holder, Zygote, ZygoteKey, Zygotes
+from hotfire.instances.zygotes import Holder, Spawner, Zygote, ZygoteKey, Zygotes
 from hotfire_worker.service import refusal_body
 from hotfire_worker.wire import Header
 
@@ -128,7 +128,7 @@ class ProcessInstance:
         self._folder = folder
         self._pipe = OutputPipe(output)
         self._settings = ServerSettings.read(spec.environment, os.cpu_count() or 1)
-        self._zygote: Zygote | None = None
+        self._zygote: Zygote | Spawner | None = None
         self._holders: list[Holder] = []
         self._workers: list[Worker] = []
         self._waiting: deque[Job] = deque()

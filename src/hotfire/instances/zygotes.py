@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +134,7 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._control = ControlChannel(self._event, self._lost)
+        self._became = False
         self.holders = 0
 
     @property
@@ -171,9 +173,21 @@ class Zygote:
 
     async def hold(self, spec: dict[str, Any], output: int, on_lost: Callable[[], None]) -> Holder:
         """Fork a holder that loads what `spec` says."""
+        return await self._send("hold", {**spec, "alone": False}, output, on_lost)
+
+    async def become(self, spec: dict[str, Any], output: int, on_lost: Callable[[], None]) -> Holder:
+        """Have it load what `spec` says itself, and be a zygote no longer."""
+        self._became = True
+        return await self._send("become", {**spec, "alone": True}, output, on_lost)
+
+    async def _send(
+        self, command: str, spec: dict[str, Any], output: int, on_lost: Callable[[], None]
+    ) -> Holder:
         await self.ready()
 
         def lost() -> None:
+            if self._became:
+                self._reap()
             self._census.died(holder.pid)
             on_lost()
 
@@ -181,7 +195,7 @@ class Zygote:
         ours, theirs = socket.socketpair()
         await holder.control.open(ours)
         try:
-            answer = await self._control.call({"command": "hold", "spec": spec}, [theirs.fileno(), output])
+            answer = await self._control.call({"command": command, "spec": spec}, [theirs.fileno(), output])
         finally:
             theirs.close()
         holder.pid = int(answer["pid"])
@@ -191,6 +205,9 @@ class Zygote:
     def close(self) -> None:
         """End it; its holders and their workers end with it."""
         self._control.close()
+        self._reap()
+
+    def _reap(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -210,38 +227,83 @@ class Zygote:
     def _lost(self) -> None:
         if not self._ready.done():
             self._refuse(LoadFailed(f"{self.key.python} ended while it imported torch"))
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._census.died(self._process.pid)
+        if self._became:
+            return
+        self._reap()
+        self._census.died(self.pid)
         self._ended(self)
+
+
+class Spawner:
+    """Stands for a zygote where forking is not safe: each holder is a new process, which imports all anew."""
+
+    def __init__(self, key: ZygoteKey, environment: Mapping[str, str], census: Census) -> None:
+        self.key = key
+        self._environment, self._census = environment, census
+        self._spawned: list[Zygote] = []
+        self.holders = 0
+
+    @property
+    def pid(self) -> int:
+        """It has no process."""
+        return 0
+
+    async def ready(self) -> None:
+        """It has nothing to import."""
+
+    async def hold(self, spec: dict[str, Any], output: int, on_lost: Callable[[], None]) -> Holder:
+        """Start a process that loads what `spec` says."""
+        zygote = Zygote(self.key, self._environment, self._census, lambda _: None)
+        self._spawned.append(zygote)
+
+        def lost() -> None:
+            self._spawned.remove(zygote)
+            on_lost()
+
+        try:
+            await zygote.start()
+            return await zygote.become(spec, output, lost)
+        except InstanceError:
+            self._spawned.remove(zygote)
+            raise
+
+    def close(self) -> None:
+        """End the processes that it started."""
+        for zygote in list(self._spawned):
+            zygote.close()
 
 
 class Zygotes:
     """The zygotes of a region: one for each key, started when first asked for."""
 
-    def __init__(self, environment: Mapping[str, str], census: Census) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], census: Census, *, fork: bool = sys.platform == "linux"
+    ) -> None:
         self._environment = environment
         self._census = census
-        self._zygotes: dict[ZygoteKey, Zygote] = {}
+        self._fork = fork
+        self._zygotes: dict[ZygoteKey, Zygote | Spawner] = {}
 
-    async def get(self, key: ZygoteKey) -> Zygote:
+    async def get(self, key: ZygoteKey) -> Zygote | Spawner:
         """The key's zygote, begun if there is none; not yet ready, perhaps."""
-        zygote = self._zygotes.get(key)
-        if zygote is None:
-            zygote = self._zygotes[key] = Zygote(key, self._environment, self._census, self._ended)
-            try:
-                await zygote.start()
-            except InstanceError:
-                self._zygotes.pop(key, None)
-                raise
+        known = self._zygotes.get(key)
+        if known is not None:
+            return known
+        if not self._fork:
+            return self._zygotes.setdefault(key, Spawner(key, self._environment, self._census))
+        zygote = self._zygotes[key] = Zygote(key, self._environment, self._census, self._ended)
+        try:
+            await zygote.start()
+        except InstanceError:
+            self._zygotes.pop(key, None)
+            raise
         return zygote
 
-    def hired(self, zygote: Zygote) -> None:
+    def hired(self, zygote: Zygote | Spawner) -> None:
         """An instance uses it."""
         zygote.holders += 1
 
-    def left(self, zygote: Zygote) -> None:
+    def left(self, zygote: Zygote | Spawner) -> None:
         """An instance uses it no more; without any it ends after a while."""
         zygote.holders -= 1
         if zygote.holders == 0:
@@ -257,7 +319,7 @@ class Zygotes:
             zygote.close()
         self._zygotes.clear()
 
-    def _end_if_idle(self, zygote: Zygote) -> None:
+    def _end_if_idle(self, zygote: Zygote | Spawner) -> None:
         if zygote.holders == 0 and self._zygotes.get(zygote.key) is zygote:
             del self._zygotes[zygote.key]
             zygote.close()
