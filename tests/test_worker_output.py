@@ -1,7 +1,6 @@
 """What processes print and what the region makes of it: both ends of one pipe."""
 
 import asyncio
-import os
 import subprocess
 import sys
 from collections.abc import Callable

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 MAX_BYTES = 6_553_500
 """TorchServe's default limit of a request and of an answer."""
-RESPONSE_TIMEOUT = 60.0
+RESPONSE_TIMEOUT = 60
 """TorchServe's default, in seconds."""
 MOST_WORKERS = 4
 """Of an instance that does not say how many; TorchServe starts one a core."""
@@ -40,10 +40,10 @@ class ServerSettings:
             workers = max(number("SAGEMAKER_TS_MIN_WORKERS", 1), 1)
             timeout = number("SAGEMAKER_TS_RESPONSE_TIMEOUT", RESPONSE_TIMEOUT)
         return cls(
-            workers=int(workers),
-            response_timeout=timeout,
-            max_request=int(number("TS_MAX_REQUEST_SIZE", MAX_BYTES)),
-            max_response=int(number("TS_MAX_RESPONSE_SIZE", MAX_BYTES)),
+            workers=workers,
+            response_timeout=float(timeout),
+            max_request=number("TS_MAX_REQUEST_SIZE", MAX_BYTES),
+            max_response=number("TS_MAX_RESPONSE_SIZE", MAX_BYTES),
         )
 
 
@@ -51,10 +51,10 @@ class ServerSettings:
 class _Numbers:
     environment: Mapping[str, str]
 
-    def __call__(self, name: str, default: float) -> float:
-        """A variable's number; a value that is none counts as absent, as at AWS."""
+    def __call__(self, name: str, default: int) -> int:
+        """A variable's whole number; a value that is none counts as absent, as at AWS."""
         try:
-            value = float(self.environment[name])
+            value = int(self.environment[name])
         except (KeyError, ValueError):
             return default
         return value if value > 0 else default

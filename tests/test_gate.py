@@ -1,0 +1,182 @@
+import base64
+
+import pytest
+
+from hotfire.address import Key
+from hotfire.errors import AccessDenied, UnrecognizedClient
+from hotfire.server.gate import Gate, Scope, Visitors, scope
+
+KEY = Key("HOTFIREABCDEFGHIJKLM", "secret")
+HERE = "127.0.0.1:4774"
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate(KEY, frozenset({HERE, "localhost:4774"}))
+
+
+def signed(access_key: str = KEY.access_key, region: str = "us-east-1", service: str = "sagemaker") -> str:
+    credential = f"{access_key}/20261122/{region}/{service}/aws4_request"
+    return f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=00"
+
+
+@pytest.mark.parametrize("host", [HERE, "localhost:4774", "LOCALHOST:4774"])
+def test_a_request_to_the_region_itself_comes_in(gate: Gate, host: str) -> None:
+    gate.check_origin({"host": host})
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:4774", "127.0.0.1", "127.0.0.1:4775", "127.0.0.1:4774.evil", ""]
+)
+def test_a_request_to_another_host_is_refused(gate: Gate, host: str) -> None:
+    with pytest.raises(AccessDenied, match="does not answer for the host"):
+        gate.check_origin({"host": host})
+
+
+def test_the_refusal_names_the_host_to_use(gate: Gate) -> None:
+    with pytest.raises(AccessDenied) as caught:
+        gate.check_origin({})
+    assert caught.value.message == ("This region does not answer for the host (none): use 127.0.0.1:4774.")
+
+
+@pytest.mark.parametrize("origin", [f"http://{HERE}", "http://localhost:4774"])
+def test_a_page_of_the_region_may_ask(gate: Gate, origin: str) -> None:
+    gate.check_origin({"host": HERE, "origin": origin, "sec-fetch-site": "same-origin"})
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["null", "https://evil.example", "http://127.0.0.1:8000", "http://127.0.0.1", "", "http://[", "file://"],
+)
+def test_a_page_elsewhere_may_not_ask(gate: Gate, origin: str) -> None:
+    with pytest.raises(AccessDenied, match="web pages elsewhere"):
+        gate.check_origin({"host": HERE, "origin": origin})
+
+
+def test_a_request_that_a_page_elsewhere_began_is_refused_even_without_an_origin(gate: Gate) -> None:
+    with pytest.raises(AccessDenied, match="web pages elsewhere"):
+        gate.check_origin({"host": HERE, "sec-fetch-site": "cross-site"})
+
+
+@pytest.mark.parametrize("site", ["none", "same-origin"])
+def test_a_page_that_the_user_opens_is_let_in(gate: Gate, site: str) -> None:
+    gate.check_origin({"host": HERE, "sec-fetch-site": site})
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "cn-north-1", "mars-1"])
+def test_any_aws_region_is_this_one(gate: Gate, region: str) -> None:
+    found = scope({"authorization": signed(region=region)}, {})
+    assert gate.check_key(found) == Scope(KEY.access_key, region, "sagemaker")
+
+
+def test_a_presigned_address_carries_its_scope_in_the_query(gate: Gate) -> None:
+    query = {"X-Amz-Credential": f"{KEY.access_key}/20261122/eu-west-1/s3/aws4_request"}
+    assert gate.check_key(scope({}, query)) == Scope(KEY.access_key, "eu-west-1", "s3")
+
+
+def test_a_scope_without_spaces_is_read() -> None:
+    """As some clients write it."""
+    header = signed().replace(", ", ",")
+    assert scope({"authorization": header}, {}) == Scope(KEY.access_key, "us-east-1", "sagemaker")
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "",
+        "Bearer HOTFIREABCDEFGHIJKLM",
+        "Basic " + base64.b64encode(b"HOTFIREABCDEFGHIJKLM:secret").decode(),
+        "AWS4-HMAC-SHA256",
+        "AWS4-HMAC-SHA256 Credential=HOTFIREABCDEFGHIJKLM, SignedHeaders=host",
+        "AWS4-HMAC-SHA256 Credential=a/b/c/d/e/f, SignedHeaders=host",
+    ],
+)
+def test_what_is_not_signed_has_no_scope(gate: Gate, authorization: str) -> None:
+    found = scope({"authorization": authorization}, {})
+    assert found is None
+    with pytest.raises(UnrecognizedClient):
+        gate.check_key(found)
+
+
+@pytest.mark.parametrize("access_key", ["AKIAIOSFODNN7EXAMPLE", "", KEY.access_key[:-1], "schl\xfcssel"])
+def test_another_key_is_refused_with_the_command_to_run(gate: Gate, access_key: str) -> None:
+    with pytest.raises(UnrecognizedClient) as caught:
+        gate.check_key(Scope(access_key, "us-east-1", "sagemaker"))
+    assert 'eval "$(hotfire env)"' in caught.value.message
+    assert KEY.access_key not in caught.value.message
+
+
+def test_the_private_api_takes_the_key_as_a_bearer(gate: Gate) -> None:
+    gate.check_bearer({"authorization": f"Bearer {KEY.access_key}"})
+
+
+@pytest.mark.parametrize("given", ["", "Bearer", "Bearer AKIA", "Bearer schl\xfcssel", KEY.access_key])
+def test_the_private_api_takes_nothing_else(gate: Gate, given: str) -> None:
+    with pytest.raises(UnrecognizedClient):
+        gate.check_bearer({"authorization": given})
+
+
+def cookie_of(header: str | None) -> dict[str, str]:
+    assert header is not None
+    return {"cookie": header.partition(";")[0]}
+
+
+def test_a_browser_enters_by_a_link_and_is_known_from_then_on() -> None:
+    visitors = Visitors(KEY, 4774)
+    cookie = visitors.enter(visitors.issue())
+    assert visitors.knows(cookie_of(cookie)) is True
+
+
+def test_the_cookie_stays_with_the_region() -> None:
+    visitors = Visitors(KEY, 4774)
+    cookie = visitors.enter(visitors.issue())
+    assert cookie is not None
+    assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+    assert KEY.access_key not in cookie
+    assert KEY.secret_key not in cookie
+
+
+def test_a_link_works_once() -> None:
+    visitors = Visitors(KEY, 4774)
+    token = visitors.issue()
+    visitors.enter(token)
+    assert visitors.enter(token) is None
+
+
+@pytest.mark.parametrize("token", ["", "guess", "schl\xfcssel"])
+def test_a_link_that_was_never_given_opens_nothing(token: str) -> None:
+    visitors = Visitors(KEY, 4774)
+    visitors.issue()
+    assert visitors.enter(token) is None
+
+
+def test_links_that_nobody_uses_do_not_gather() -> None:
+    visitors = Visitors(KEY, 4774)
+    first = visitors.issue()
+    for _ in range(200):
+        last = visitors.issue()
+    assert (visitors.enter(first), visitors.enter(last) is not None) == (None, True)
+
+
+def test_a_cookie_outlives_the_regions_process() -> None:
+    before = Visitors(KEY, 4774)
+    cookie = cookie_of(before.enter(before.issue()))
+    assert Visitors(KEY, 4774).knows(cookie) is True
+
+
+def test_a_cookie_ends_with_the_key() -> None:
+    before = Visitors(KEY, 4774)
+    cookie = cookie_of(before.enter(before.issue()))
+    assert Visitors(Key(KEY.access_key, "another"), 4774).knows(cookie) is False
+
+
+def test_the_cookie_of_a_region_at_another_port_is_another() -> None:
+    """A browser sends a host's cookies to all of its ports."""
+    ours, theirs = Visitors(KEY, 4774), Visitors(Key("k", "another"), 4775)
+    both = [cookie_of(one.enter(one.issue()))["cookie"] for one in (theirs, ours)]
+    assert ours.knows({"cookie": "; ".join(both)}) is True
+
+
+@pytest.mark.parametrize("cookie", ["", "hotfire-4774=", "hotfire-4774=gu\xe9ss", "hotfire-4774", "other=1"])
+def test_another_cookie_is_not_known(cookie: str) -> None:
+    assert Visitors(KEY, 4774).knows({"cookie": cookie}) is False
