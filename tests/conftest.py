@@ -2,10 +2,14 @@
 
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from hotfire.address import Address, find
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +48,21 @@ def require() -> Callable[[str, str], str]:
         return found
 
     return require
+
+
+@pytest.fixture(scope="module")
+def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """A region for one module's tests, on a port and in a home of its own."""
+    home = tmp_path_factory.mktemp("region")
+    environment = {**os.environ, "HOTFIRE_HOME": str(home)}
+
+    def hotfire(command: str) -> None:
+        subprocess.run([sys.executable, "-m", "hotfire", command], env=environment, check=True, timeout=60)
+
+    hotfire("up")
+    try:
+        address = find(home)
+        assert address is not None
+        yield address
+    finally:
+        hotfire("down")
