@@ -1,6 +1,7 @@
 #!/bin/sh
 # The main job, as `make demo` runs it: a project from the template, trained, deployed, asked two headlines.
 set -eu
+here=$(cd "$(dirname "$0")" && pwd)
 folder=$1
 project=$folder/news
 
@@ -19,6 +20,6 @@ if [ ! -e experiments/latest ]; then
 fi
 say "hotfire deploy"
 hotfire deploy
-say "hotfire invoke"
-hotfire invoke -d '[["The Wimbledon tennis tournament starts next week!"], ["The Canadian President signed in the new federal law."]]'
-printf '\nThe region goes on running; `make demo-stop` ends it.\n'
+say "Two headlines, through boto3"
+python "$here/ask.py"
+printf '\nThe page above is the model'"'"'s. The region goes on running; `make demo-stop` ends it.\n'
