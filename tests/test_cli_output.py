@@ -40,14 +40,15 @@ def test_without_json_a_result_for_programs_is_not_printed(capsys: pytest.Captur
     assert capsys.readouterr() == ("for people\n", "")
 
 
-def test_with_json_what_is_said_to_people_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_json_only_the_steps_are_told_to_people_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
     output = Output()
     output.as_json = True
-    output.say("for people")
+    output.step("a step")
+    output.say("the result for people")
     output.result({"for": "programs"})
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {"for": "programs"}
-    assert captured.err == "for people\n"
+    assert captured.err == "a step\n"
 
 
 def test_an_item_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:

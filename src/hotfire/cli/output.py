@@ -6,12 +6,17 @@ import json
 import math
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 import click
 
 CLOSED_PIPE = 141
 """The exit code where the reader of our output went away: 128 + SIGPIPE, as of any other program."""
+
+
+_ERASE = "\r\x1b[K"
 
 
 class OutputClosed(Exception):
@@ -22,13 +27,14 @@ class Output:
     """Standard output and standard error of one command.
 
     With `--json` standard output carries the result alone, one JSON value, or an error as
-    `{"error": {"message", "advice"}}`; what is said to people meanwhile goes to standard error.
+    `{"error": {"message", "advice"}}`. What people need to know meanwhile goes to standard error.
     """
 
     def __init__(self) -> None:
         self.as_json = False
         self.if_interrupted = ""
         self._plain: bool | None = None
+        self._live = False
 
     @property
     def is_terminal(self) -> bool:
@@ -36,12 +42,22 @@ class Output:
         return sys.stdout.isatty()
 
     @property
+    def is_watched(self) -> bool:
+        """Whether a person looks on while it goes on."""
+        return sys.stderr.isatty()
+
+    @property
     def can_ask(self) -> bool:
         """Whether a person is there to answer a question."""
         return sys.stdin.isatty() and sys.stderr.isatty()
 
     def say(self, text: str = "") -> None:
-        """A line of the command's result, for people."""
+        """A line of the command's result, for people; nothing with `--json`."""
+        if not self.as_json:
+            self._echo(text, err=False)
+
+    def step(self, text: str) -> None:
+        """A line of what is being done, as it is done."""
         self._echo(text, err=self.as_json)
 
     def note(self, text: str) -> None:
@@ -67,7 +83,30 @@ class Output:
 
     def body(self, content: bytes) -> None:
         """Bytes as they are."""
-        self._write(content)
+        self._print(content, sys.stdout, end=False)
+
+    def live(self, text: str) -> None:
+        """A line on the terminal that the next one overwrites."""
+        self._live = True
+        self._print(f"{_ERASE}{text}", sys.stderr, end=False)
+
+    @contextmanager
+    def progress(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar on the terminal, which is told of each further part of the total."""
+        # Drawn a hundred times at most, whatever the parts.
+        step = max(1, total // 100)
+        waiting = 0
+        with click.progressbar(length=total, label=label, file=sys.stderr) as bar:
+
+            def advance(count: int) -> None:
+                nonlocal waiting
+                waiting += count
+                if waiting >= step:
+                    bar.update(waiting)
+                    waiting = 0
+
+            yield advance
+            bar.update(waiting)
 
     def paint(self, text: str, **style: Any) -> str:
         """The text in colour, unless the user wants none; off a terminal `say` takes it out again."""
@@ -84,15 +123,14 @@ class Output:
         return json.dumps(_finite(value), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
 
     def _echo(self, text: str, *, err: bool) -> None:
-        stream = sys.stderr if err else sys.stdout
-        try:
-            click.echo(text, file=stream)
-        except BrokenPipeError as error:
-            raise OutputClosed from error
+        if self._live:
+            self._live = False
+            self._print(_ERASE, sys.stderr, end=False)
+        self._print(text, sys.stderr if err else sys.stdout)
 
-    def _write(self, content: bytes) -> None:
+    def _print(self, text: str | bytes, stream: TextIO, *, end: bool = True) -> None:
         try:
-            click.echo(content, nl=False)
+            click.echo(text, file=stream, nl=end)
         except BrokenPipeError as error:
             raise OutputClosed from error
 

@@ -78,16 +78,14 @@ def env(output: Output, unset: bool) -> None:
       eval "$(hotfire env --unset)"    takes that back
     """
     if unset:
-        if not output.as_json:
-            output.say(f"unset {' '.join(EXPORTED)}")
+        output.say(f"unset {' '.join(EXPORTED)}")
         output.result({"unset": list(EXPORTED)})
         return
     region = address.find(home())
     if region is None:
         raise address.not_running()
     exports = region.exports()
-    if not output.as_json:
-        output.say(export_lines(exports))
+    output.say(export_lines(exports))
     output.result(exports)
 
 
@@ -120,10 +118,10 @@ def warm(region: Address, python: Path) -> Thread:
     return thread
 
 
-def page(region: Address, path: str) -> str:
+def entry(region: Address, url: str) -> str:
     """The address of one of the region's pages, which lets a browser in once."""
     token = region.call("POST", "/_hotfire/entry")["token"]
-    return f"{region.url}{path}?entry={token}"
+    return f"{url}?entry={token}"
 
 
 def _warm_project(region: Address) -> None:

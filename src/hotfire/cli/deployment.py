@@ -1,0 +1,117 @@
+"""What the commands of a deployed project share: its Deployer, and how it is told what happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hotfire import address
+from hotfire.cli import region
+from hotfire.cli.output import Output, duration
+from hotfire.deploy_env import SERVING, DeployEnv
+from hotfire.environment import Environment, home
+from hotfire.errors import DeployError
+
+if TYPE_CHECKING:
+    from hotfire.deploy import Deployer
+    from hotfire.examples import Verdict
+
+PASSED, FAILED = "✓", "✗"
+
+
+class Progress:
+    """A Report that prints each step on a line, and the state that is waited for on one that changes."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._state = ""
+
+    def call(self, text: str) -> None:
+        """A step that was done."""
+        self._output.step(f"  {text}")
+
+    def state(self, status: str, seconds: float) -> None:
+        """The state, which is the same for many calls."""
+        if self._output.is_watched:
+            self._output.live(f"  {status} {seconds:.0f} s")
+        elif status != self._state:
+            self._output.note(f"  {status}")
+        self._state = status
+
+    def log(self, line: str) -> None:
+        """A sentence beside the result."""
+        self._output.note(f"  Note: {line}")
+
+
+def deployer(output: Output, environment: Environment, *, start: bool = False) -> Deployer:
+    """The environment's Deployer; `start` brings the local region up if it is needed and down."""
+    from hotfire.deploy import Deployer
+
+    found: address.Address | None = None
+    if environment.is_local:
+        found = region.started(output) if start else address.find(home())
+    return Deployer(DeployEnv.of(environment), found, Progress(output))
+
+
+@contextmanager
+def told_if_interrupted(output: Output, deploying: Deployer) -> Iterator[None]:
+    """Say what goes on without us where Ctrl-C ends a wait."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        output.if_interrupted = (
+            "The endpoint goes on changing: `hotfire status` shows what comes of it."
+            if deploying.under_way
+            else "Nothing of it was left behind."
+        )
+        raise
+
+
+@contextmanager
+def explained(deploying: Deployer) -> Iterator[None]:
+    """Where a request does not get there, say that nothing is deployed, or why that is not in service."""
+    try:
+        yield
+    except DeployError as error:
+        found = deploying.status()
+        if found.state is None:
+            raise DeployError(f"{found.endpoint} is not deployed", "`hotfire deploy` deploys it.") from error
+        if found.state not in SERVING:
+            reason = f": {found.reason}" if found.reason else ""
+            message = f"{found.endpoint} is {found.state}{reason}"
+            raise DeployError(message, "`hotfire status` shows when it is in service.") from error
+        raise
+
+
+def page(environment: Environment, url: str | None) -> str | None:
+    """The address of the endpoint's page, which lets a browser in once."""
+    found = address.find(home()) if url and environment.is_local else None
+    return url if found is None or url is None else region.entry(found, url)
+
+
+def show_verdict(output: Output, verdict: Verdict) -> None:
+    """An example's line, and below it what is wrong or different."""
+    mark = output.paint(PASSED, fg="green") if verdict.passed else output.paint(FAILED, fg="red", bold=True)
+    output.say(f"  {mark} {verdict.name}  {duration(verdict.seconds)}")
+    for error in verdict.errors:
+        output.say(_indented(error))
+    for difference in verdict.differences:
+        output.say(_indented(str(difference)))
+
+
+def verdict_values(verdict: Verdict) -> dict[str, object]:
+    """A verdict as JSON has it."""
+    from dataclasses import asdict
+
+    return {
+        "name": verdict.name,
+        "passed": verdict.passed,
+        "errors": list(verdict.errors),
+        "differences": [asdict(one) for one in verdict.differences],
+        "seconds": verdict.seconds,
+    }
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"      {line}" for line in text.splitlines())

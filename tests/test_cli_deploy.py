@@ -1,0 +1,232 @@
+"""`hotfire deploy`, `rollback` and `delete`, on a deployer that is given what comes of it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hotfire.cli.deployment import Progress
+from hotfire.cli.output import Output
+from hotfire.cli.root import run
+from hotfire.comparison import Difference
+from hotfire.deployment import Deployment
+from hotfire.examples import Verdict
+from hotfire.plan import Call, Plan
+
+PLAN = Plan(
+    (Call("sagemaker", "CreateModel", {}, "create model tiny-1"),),
+    (Call("sagemaker", "DeleteModel", {}, "delete model tiny-0"),),
+)
+DONE = Deployment("tiny", "tiny-1-1", "tiny-1", "ab", True, PLAN, "tiny-0-0", seconds=1.25)
+UNCHANGED = replace(DONE, changed=False, plan=Plan(), previous=None)
+GOOD = Verdict("good", seconds=0.01)
+BAD = Verdict("bad", ('status 500, expected 200: "no"',), (Difference("a", "new", got=1),), 0.02)
+
+
+class FakeDeployer:
+    """Comes to what it is given, or raises it."""
+
+    def __init__(self, result: Any, report: Progress) -> None:
+        self._result, self._report = result, report
+        self.under_way = False
+        self.asked: dict[str, Any] = {}
+
+    def deploy(self, **asked: Any) -> Deployment:
+        self.asked = asked
+        return self._come_out()
+
+    def rollback(self) -> Deployment:
+        return self._come_out()
+
+    def delete(self) -> tuple[str, ...]:
+        return self._come_out()
+
+    def _come_out(self) -> Any:
+        self._report.call("create model tiny-1")
+        if isinstance(self._result, BaseException):
+            self.under_way = True
+            raise self._result
+        return self._result
+
+
+Deploying = Callable[[Any], list[FakeDeployer]]
+
+
+@pytest.fixture
+def deploying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deploying:
+    """A project in the working folder, whose deployments come to what is given."""
+    (tmp_path / "config.yml").write_text("environments:\n  local:\n    model_name: tiny\n")
+    monkeypatch.chdir(tmp_path)
+
+    def comes_to(result: Any) -> list[FakeDeployer]:
+        made: list[FakeDeployer] = []
+
+        def deployer(output: Output, *_: Any, **__: Any) -> FakeDeployer:
+            made.append(FakeDeployer(result, Progress(output)))
+            return made[-1]
+
+        monkeypatch.setattr("hotfire.cli.deploy.deployer", deployer)
+        return made
+
+    return comes_to
+
+
+def test_a_deploy_tells_its_steps_its_examples_and_what_comes_next(
+    deploying: Deploying, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploying(replace(DONE, verdicts=(GOOD,)))
+    assert run(["deploy"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "Deploying tiny to local",
+        "  create model tiny-1",
+        "  ✓ good  10 ms",
+        "tiny is in service after 1.2 s.",
+        "",
+        "  hotfire test   sends the examples again",
+        "  hotfire logs   shows what the model prints",
+    ]
+
+
+def test_the_next_commands_name_the_environment(
+    deploying: Deploying, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.yml").write_text(
+        "environments:\n  try:\n    model_name: tiny\n    instance_type: local\n"
+    )
+    deploying(DONE)
+    run(["deploy", "--env", "try"])
+    assert "  hotfire test --env try   sends the examples again" in capsys.readouterr().out
+
+
+def test_a_failed_example_fails_the_deploy_and_names_the_way_back(
+    deploying: Deploying, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploying(replace(DONE, verdicts=(GOOD, BAD)))
+    assert run(["deploy"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[3:6] == [
+        "  ✗ bad  20 ms",
+        '      status 500, expected 200: "no"',
+        "      a is new: 1",
+    ]
+    assert captured.err.splitlines() == [
+        "Error: 1 of 2 examples failed",
+        "  → `hotfire rollback` goes back to the version before.",
+    ]
+
+
+def test_of_a_first_version_there_is_no_way_back(
+    deploying: Deploying, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploying(replace(DONE, verdicts=(BAD,), previous=None))
+    assert run(["deploy"]) == 1
+    assert "rollback" not in capsys.readouterr().err
+
+
+def test_an_unchanged_project_is_told_so(deploying: Deploying, capsys: pytest.CaptureFixture[str]) -> None:
+    deploying(UNCHANGED)
+    assert run(["deploy"]) == 0
+    assert "tiny is up to date" in capsys.readouterr().out
+
+
+def test_a_dry_run_shows_the_plan_and_exits_3(
+    deploying: Deploying, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = deploying(DONE)
+    assert run(["deploy", "--dry-run"]) == 3
+    assert made[0].asked == {"dry_run": True, "adopt": False}
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "  would create model tiny-1",
+        "  would delete model tiny-0",
+        "2 to do.",
+    ]
+
+
+def test_a_dry_run_that_finds_nothing_exits_0(
+    deploying: Deploying, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploying(UNCHANGED)
+    assert run(["deploy", "--dry-run"]) == 0
+    assert capsys.readouterr().out.endswith("tiny is as it should be.\n")
+
+
+def test_a_deploy_for_programs(deploying: Deploying, capsys: pytest.CaptureFixture[str]) -> None:
+    deploying(replace(DONE, verdicts=(BAD,)))
+    assert run(["deploy", "--json"]) == 1
+    captured = capsys.readouterr()
+    value = json.loads(captured.out)
+    assert (value["endpoint"], value["changed"], value["previous"]) == ("tiny", True, "tiny-0-0")
+    assert value["calls"] == ["create model tiny-1", "delete model tiny-0"]
+    assert value["examples"][0]["differences"] == [
+        {"path": "a", "kind": "new", "expected": None, "got": 1, "change": None}
+    ]
+    assert "create model tiny-1" in captured.err
+
+
+@pytest.mark.parametrize("command", ["deploy", "rollback"])
+def test_an_interrupted_wait_says_what_goes_on(
+    deploying: Deploying, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    deploying(KeyboardInterrupt())
+    assert run([command]) == 130
+    assert "`hotfire status` shows what comes of it" in capsys.readouterr().err
+
+
+def test_a_rollback_says_what_serves(deploying: Deploying, capsys: pytest.CaptureFixture[str]) -> None:
+    deploying(DONE)
+    assert run(["rollback"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "tiny is in service after 1.2 s, as tiny-1-1"
+
+
+def test_nobody_is_asked_off_a_terminal(deploying: Deploying, capsys: pytest.CaptureFixture[str]) -> None:
+    made = deploying(("delete endpoint tiny",))
+    assert run(["delete"]) == 2
+    assert made == []
+    assert "--yes" in capsys.readouterr().err
+
+
+def test_delete_says_what_is_gone(deploying: Deploying, capsys: pytest.CaptureFixture[str]) -> None:
+    deploying(("delete endpoint tiny",))
+    assert run(["delete", "--yes"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "tiny is deleted."
+
+
+def test_to_delete_nothing_is_no_error(deploying: Deploying, capsys: pytest.CaptureFixture[str]) -> None:
+    deploying(())
+    assert run(["delete", "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"endpoint": "tiny", "calls": []}
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1)])
+def test_on_a_terminal_one_is_asked(
+    deploying: Deploying, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
+) -> None:
+    made = deploying(("delete endpoint tiny",))
+    monkeypatch.setattr(Output, "can_ask", property(lambda _: True))
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: answer.strip())
+    assert run(["delete"]) == code
+    assert len(made) == 1 - code
+
+
+def test_a_state_that_is_waited_for_is_told_once_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(Output())
+    for seconds in range(3):
+        progress.state("Creating", float(seconds))
+    progress.state("InService", 3.0)
+    assert capsys.readouterr().err.splitlines() == ["  Creating", "  InService"]
+
+
+def test_on_a_terminal_the_next_line_overwrites_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Output, "is_watched", property(lambda _: True))
+    progress = Progress(Output())
+    progress.state("Creating", 1.0)
+    progress.state("Creating", 2.0)
+    progress.call("tag endpoint tiny")
+    captured = capsys.readouterr()
+    assert captured.err.replace("\x1b[K", "") == "\r  Creating 1 s\r  Creating 2 s\r"
+    assert captured.out == "  tag endpoint tiny\n"
