@@ -1,0 +1,1 @@
+"""A convolutional text classifier: its data, training, evaluation and prediction."""
