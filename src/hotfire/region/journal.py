@@ -48,7 +48,7 @@ class Journal:
         self._clock = clock
         self._pending: list[tuple[str, str, int, str, str]] = []
         self._written = 0
-        self._lost = 0
+        self._closed = False
         self._database = sqlite3.connect(path, isolation_level=None)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = OFF")
@@ -62,6 +62,9 @@ class Journal:
 
     def add(self, endpoint: str, stream: str, request: str, text: str) -> None:
         """Take a line; cheap."""
+        if not text.isascii():
+            # Half a surrogate pair can be printed and cannot be stored.
+            text = text.encode("utf-8", "replace").decode()
         self._pending.append((endpoint, stream, int(self._clock() * 1000), request, text))
         if len(self._pending) >= _BATCH:
             self.flush()
@@ -69,7 +72,7 @@ class Journal:
     def flush(self) -> None:
         """Write what is in memory."""
         lines, self._pending = self._pending, []
-        if not lines:
+        if not lines or self._closed:
             return
         try:
             self._database.execute("BEGIN")
@@ -78,8 +81,7 @@ class Journal:
             )
             self._trim(len(lines))
             self._database.execute("COMMIT")
-        except sqlite3.OperationalError:
-            self._lost += len(lines)
+        except sqlite3.DatabaseError:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
 
@@ -121,6 +123,7 @@ class Journal:
     def close(self) -> None:
         """Write what is in memory and close."""
         self.flush()
+        self._closed = True
         self._database.close()
 
     def _trim(self, written: int) -> None:

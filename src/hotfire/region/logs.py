@@ -31,11 +31,12 @@ class Logs:
         """The lines of a group, oldest first, a page at a time."""
         endpoint = self._endpoint(params.get("logGroupName") or _last(params.get("logGroupIdentifier", "")))
         limit = params.get("limit", _MOST_EVENTS)
+        end = params.get("endTime")
         lines = self._journal.lines(
             endpoint,
             streams=params.get("logStreamNames", ()),
             start=params.get("startTime"),
-            end=params.get("endTime"),
+            end=None if end is None else end + 1,  # here an event of that very time is one of them
             after=_read_token(params.get("nextToken")),
             limit=limit,
         )

@@ -1,0 +1,128 @@
+import asyncio
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hotfire import __version__
+from hotfire.address import Key, prove
+from hotfire.errors import ArchiveError, UsageError
+from hotfire.model_data import Entry, tree_sha256
+from hotfire.region.private import Private
+from hotfire.region.store import Store
+from hotfire.region.trees import Trees
+
+KEY = Key("HOTFIREA", "secret")
+
+
+class Host:
+    def __init__(self) -> None:
+        self.warmed: list[Path] = []
+
+    async def warm(self, python: Path) -> None:
+        self.warmed.append(python)
+
+
+class Entries:
+    def issue(self) -> str:
+        return "token"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "region.sqlite") as store:
+        yield store
+
+
+@pytest.fixture
+def host() -> Host:
+    return Host()
+
+
+@pytest.fixture
+def stopped() -> list[bool]:
+    return []
+
+
+@pytest.fixture
+def private(tmp_path: Path, store: Store, host: Host, stopped: list[bool]) -> Private:
+    trees = Trees(tmp_path / "model-data")
+    return Private(KEY, store, trees, host, Entries(), lambda: stopped.append(True))
+
+
+def manifest(folder: Path, files: dict[str, str]) -> dict[str, Any]:
+    """Files in a folder, and what a deploy says of them."""
+    entries = []
+    for place, text in files.items():
+        file = folder / place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        entries.append(Entry(place, file, len(text), 0o644, hashlib.sha256(text.encode()).hexdigest()))
+    items = [
+        {"place": e.place, "source": str(e.source), "size": e.size, "mode": e.mode, "sha256": e.sha256}
+        for e in entries
+    ]
+    return {"sha256": tree_sha256(entries), "entries": items}
+
+
+def test_it_proves_that_it_knows_the_key(private: Private) -> None:
+    assert private.hello("nonce") == {
+        "proof": prove("secret", "nonce"),
+        "version": __version__,
+        "pid": os.getpid(),
+    }
+
+
+def test_a_python_is_warmed(private: Private, host: Host) -> None:
+    asyncio.run(private.warm({"python": "/usr/bin/python3"}))
+    assert host.warmed == [Path("/usr/bin/python3")]
+
+
+def test_model_data_is_taken_by_its_manifest(private: Private, tmp_path: Path) -> None:
+    params = manifest(tmp_path / "source", {"model.pt": "weights", "code/inference.py": "pass"})
+    answer = asyncio.run(private.admit_tree(params))
+    tree = Path(answer["path"])
+    assert (tree / "model.pt").read_text() == "weights"
+    assert (tree / "code" / "inference.py").read_text() == "pass"
+    assert answer["copied"] == 2
+
+
+def test_only_what_changed_is_copied(private: Private, tmp_path: Path) -> None:
+    files = {"model.pt": "weights", "code/inference.py": "pass"}
+    first = asyncio.run(private.admit_tree(manifest(tmp_path / "source", files)))
+    files["code/inference.py"] = "import os"
+    second = asyncio.run(private.admit_tree(manifest(tmp_path / "source", files)))
+    assert (second["copied"], second["path"] != first["path"]) == (1, True)
+
+
+def test_model_data_that_is_not_what_it_says_is_refused(private: Private, tmp_path: Path) -> None:
+    params = manifest(tmp_path / "source", {"model.pt": "weights"})
+    with pytest.raises(ArchiveError, match=f"comes to {params['sha256']}, not to 0000"):
+        asyncio.run(private.admit_tree({**params, "sha256": "0000"}))
+
+
+def test_examples_are_kept_for_the_page(private: Private, store: Store) -> None:
+    private.put_examples({"endpoint": "e", "examples": [{"name": "one"}]})
+    assert store.examples("e") == [{"name": "one"}]
+
+
+def test_it_lets_a_browser_in(private: Private) -> None:
+    assert private.entry({}) == {"token": "token"}
+
+
+def test_it_stops(private: Private, stopped: list[bool]) -> None:
+    private.stop({})
+    assert stopped == [True]
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/_hotfire/stop"), ("POST", "/_hotfire/fly")])
+def test_another_request_is_refused(private: Private, method: str, path: str) -> None:
+    with pytest.raises(UsageError, match=f"the region has no {method} {path}"):
+        private.route(method, path)
+
+
+def test_a_route_leads_to_its_method(private: Private) -> None:
+    assert private.route("POST", "/_hotfire/warm") == private.warm
