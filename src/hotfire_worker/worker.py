@@ -1,15 +1,20 @@
 """The worker: answers requests, one at a time."""
 
+import os
 import random
+import time
 
 from hotfire_worker.output import TaggedOutput
 from hotfire_worker.service import Service
+from hotfire_worker.threads import Threads
 from hotfire_worker.wire import Channel
 
 
 def main(service: Service, threads: int, printed: TaggedOutput, channel: Channel) -> None:
     """Answer requests until the region closes the channel."""
-    _settle_in(threads)
+    os.register_at_fork(after_in_child=channel.close)
+    _reseed()
+    computing = Threads(threads)
     channel.send({"event": "ready"})
     while True:
         received = channel.receive()
@@ -17,18 +22,19 @@ def main(service: Service, threads: int, printed: TaggedOutput, channel: Channel
             return
         header, body = received
         printed.tag = header["id"].encode()
+        started = time.perf_counter()
         answer, answer_body = service.answer(header, body)
+        computing.judge(time.perf_counter() - started)
         printed.finish()
         printed.tag = b""
         channel.send(answer, answer_body)
 
 
-def _settle_in(threads: int) -> None:
+def _reseed() -> None:
     """What processes forked from one parent must not have in common."""
     import numpy
     import torch
 
-    torch.set_num_threads(threads)
     random.seed()
     numpy.random.seed()
     torch.seed()

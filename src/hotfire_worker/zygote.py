@@ -1,5 +1,6 @@
 """The zygote: has imported torch and the toolkit, never computes, forks holders."""
 
+import contextlib
 import importlib
 import os
 import socket
@@ -45,6 +46,9 @@ def main(descriptor: int, parent: int, preload: List[str]) -> None:
         pid = forker.fork(
             lambda: holder.main(command["spec"], Channel(socket.socket(fileno=own)), output), descriptors
         )
+        # Here too, so that the group is there when its number is told; unless the holder has ended already.
+        with contextlib.suppress(OSError):
+            os.setpgid(pid, pid)
         channel.send({"answer": {"pid": pid}})
 
     forker.run(hold)
@@ -53,6 +57,8 @@ def main(descriptor: int, parent: int, preload: List[str]) -> None:
 def _import(preload: List[str]) -> Dict[str, Any]:
     # A BLAS that starts its threads now could not be forked from; a worker sets its own number later.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    # Threads that wait for work by spinning take the cores from whoever has some.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     started = time.perf_counter()
     try:
         for name in REQUIRED:
