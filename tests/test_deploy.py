@@ -50,9 +50,11 @@ class Told:
         self.calls: list[str] = []
         self.states: list[str] = []
         self.lines: list[str] = []
+        self.begun = threading.Event()
 
     def call(self, text: str) -> None:
         self.calls.append(text)
+        self.begun.set()
 
     def state(self, status: str, seconds: float) -> None:
         self.states.append(status)
@@ -146,6 +148,16 @@ def await_state(project: Project, status: str) -> None:
     raise AssertionError(f"{project.name} is not {status}")
 
 
+def waiting_for(file: Path) -> str:
+    """What has a handler's import wait for a file."""
+    return textwrap.dedent(f"""
+        import pathlib, time
+        while not pathlib.Path({str(file)!r}).exists():
+            time.sleep(0.01)
+        VERSION = "two"
+    """)
+
+
 def test_a_first_deploy_answers(project: Project) -> None:
     result = project.deployer.deploy()
     assert result.changed
@@ -235,7 +247,7 @@ def test_the_users_traceback_is_told(project: Project) -> None:
     with pytest.raises(EndpointFailed) as raised:
         project.deployer.deploy()
     assert "Traceback (most recent call last):" in raised.value.message
-    assert 'serve.py", line 3, in model_fn' in raised.value.message
+    assert f'File "{project.handler}", line 3, in model_fn' in raised.value.message
 
 
 def test_a_broken_update_leaves_what_served(project: Project) -> None:
@@ -460,13 +472,7 @@ def test_nothing_is_logged_of_an_endpoint_that_is_not_there(project: Project) ->
 def test_an_interrupted_wait_leaves_the_deployment_going(project: Project, tmp_path: Path) -> None:
     project.deployer.deploy()
     go = tmp_path / "go"
-    slow = f"""
-    import pathlib, time
-    while not pathlib.Path({str(go)!r}).exists():
-        time.sleep(0.01)
-    VERSION = "two"
-    """
-    project.write("src/serve.py", HANDLER.replace('VERSION = "one"', textwrap.dedent(slow)))
+    project.write("src/serve.py", HANDLER.replace('VERSION = "one"', waiting_for(go)))
 
     def interrupt() -> None:
         await_state(project, "Updating")
@@ -482,6 +488,24 @@ def test_an_interrupted_wait_leaves_the_deployment_going(project: Project, tmp_p
     go.touch()
     await_state(project, "InService")
     assert project.served == "two"
+
+
+def test_a_deploy_waits_for_one_that_is_under_way(project: Project, tmp_path: Path) -> None:
+    project.deployer.deploy()
+    go = tmp_path / "go"
+    project.write("src/serve.py", HANDLER.replace('VERSION = "one"', waiting_for(go)))
+    first = threading.Thread(target=project.deployer.deploy)
+    first.start()
+    await_state(project, "Updating")
+    project.version("three")
+    second = threading.Thread(target=project.deployer.deploy)
+    told = project.told
+    second.start()
+    assert told.begun.wait(30)  # it has looked at its files, and now looks at the endpoint
+    go.touch()
+    first.join()
+    second.join()
+    assert project.served == "three"
 
 
 def test_a_folder_with_spaces_and_other_letters_works(make: Callable[..., Project]) -> None:

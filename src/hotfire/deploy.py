@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,17 +15,17 @@ from hotfire.address import Address, not_running
 from hotfire.deploy_env import SERVING, DeployEnv
 from hotfire.deployment import Deployment, LogEvent, Report, Status, Trial
 from hotfire.endpoint_logs import events
-from hotfire.errors import DeployError, EndpointFailed, RegionError
-from hotfire.examples import Answer, Example, ExampleRequest, Verdict, check, load
+from hotfire.errors import DeployError, RegionError
+from hotfire.examples import Answer, Example, ExampleRequest, Verdict, load
 from hotfire.inventory import Inventory, errors, found_or_none
-from hotfire.invocation import invoke
+from hotfire.invocation import attempt, invoke, page_examples
 from hotfire.model_data import ModelData
-from hotfire.plan import Existing, Plan
+from hotfire.plan import Call, Existing, Plan
+from hotfire.resources import MOVING
 from hotfire.rollout import Rollout
 from hotfire.wanted import COMMIT_TAG, HASH_TAG, PROJECT_TAG, Site, Wanted, model_of, tag_value, wanted
 
 _LONGEST_COPY = 3600.0
-_LAST_LINES = 30
 
 
 class Deployer:
@@ -49,8 +49,12 @@ class Deployer:
         self._name = environment.model_name
         self._project = tag_value(environment.project)
         self._clients: dict[str, Any] = {}
-        self.under_way = False
+        self._rollouts: list[Rollout] = []
+
+    @property
+    def under_way(self) -> bool:
         """Whether a deployment goes on without us: so when a wait is interrupted."""
+        return any(rollout.under_way for rollout in self._rollouts)
 
     def deploy(self, *, dry_run: bool = False, adopt: bool = False) -> Deployment:
         """Make the endpoint what the project is now. Nothing is changed by a dry run.
@@ -59,8 +63,9 @@ class Deployer:
         failed, EndpointFailed for a model that does not load: then all that this deploy made is gone again.
         An example that fails is told by its verdict; the deployment stays.
         """
-        begun, since = time.monotonic(), time.time()
-        self._warm()
+        begun = time.monotonic()
+        if not dry_run:
+            self._warm()
         examples = load(self._environment.examples)
         data = project.collected(self._environment)
         for note in data.notes:
@@ -70,7 +75,8 @@ class Deployer:
         steps = plan.plan(goal, existing, adopt=adopt)
         result = self._deployment(goal.config, data.sha256, steps, existing)
         if not (dry_run or steps.is_empty):
-            self._roll_out(goal.config, steps, existing, since)
+            sources = {entry.place: entry.source for entry in data.entries}
+            self._carry_out(goal.config, steps, existing, sources)
             if steps.moves:
                 result = replace(result, verdicts=tuple(self._try_out(examples)))
             if result.passed:
@@ -79,17 +85,17 @@ class Deployer:
 
     def rollback(self) -> Deployment:
         """Go back to what was deployed before. Raises DeployError if there is nothing before."""
-        begun, since = time.monotonic(), time.time()
+        begun = time.monotonic()
         existing = self._existing(owned=True)
         config, steps = plan.rollback(self._name, self._project, existing)
         sha256 = next(made.tags.get(HASH_TAG, "") for made in existing.configs if made.name == config)
-        self._roll_out(config, steps, existing, since)
+        self._carry_out(config, steps, existing, {})
         result = self._deployment(config, sha256, steps, existing)
         return replace(result, seconds=time.monotonic() - begun)
 
     def delete(self) -> tuple[str, ...]:
         """Remove the endpoint with its configs and models; what was done, a line each."""
-        existing = self._inventory().read_owned(self._name, self._project)
+        existing = self._existing(owned=True)
         steps = plan.delete(self._name, self._project, existing)
         self._rollout().apply(steps.calls)
         return tuple(call.text for call in steps.calls)
@@ -121,7 +127,8 @@ class Deployer:
 
     def run_examples(self) -> tuple[Trial, ...]:
         """Send every example and compare, in their order. Raises DeployError if none can be sent."""
-        return tuple(self._try(example) for example in load(self._environment.examples))
+        client = self._client("sagemaker-runtime")
+        return tuple(attempt(client, self._name, example) for example in load(self._environment.examples))
 
     def invoke(
         self,
@@ -131,7 +138,8 @@ class Deployer:
         **more: str | None,
     ) -> Answer:
         """One request; `more` are the other members of an ExampleRequest. Raises DeployError."""
-        return self._invoke(ExampleRequest(body, content_type, accept, **more))
+        request = ExampleRequest(body, content_type, accept, **more)
+        return invoke(self._client("sagemaker-runtime"), self._name, request)
 
     def log_events(self, since: float | None = None, *, follow: bool = False) -> Iterator[LogEvent]:
         """What the endpoint printed since then (seconds since the epoch), and with `follow` all to come."""
@@ -147,7 +155,8 @@ class Deployer:
         return Inventory(self._client("sagemaker"))
 
     def _rollout(self) -> Rollout:
-        return Rollout(self._client, self._report)
+        self._rollouts.append(Rollout(self._client, self._report, self._name))
+        return self._rollouts[-1]
 
     def _page(self) -> str:
         return f"{self._region.url}/e/{self._name}"
@@ -186,11 +195,18 @@ class Deployer:
 
     def _existing(self, *, owned: bool = False) -> Existing:
         """What is there, when nothing moves any more: another deploy may be under way."""
-        self._rollout().settled(self._name)
         inventory = self._inventory()
-        if owned:
-            return inventory.read_owned(self._name, self._project)
-        return inventory.read(self._name)
+
+        def read() -> Existing:
+            if owned:
+                return inventory.read_owned(self._name, self._project)
+            return inventory.read(self._name)
+
+        existing = read()
+        if existing.status not in MOVING:
+            return existing
+        self._rollout().settled()
+        return read()
 
     def _deployment(self, config: str, sha256: str, steps: Plan, existing: Existing) -> Deployment:
         previous = existing.config if existing.status in SERVING and existing.config != config else None
@@ -205,82 +221,44 @@ class Deployer:
             url=self._page(),
         )
 
-    def _roll_out(self, config: str, steps: Plan, existing: Existing, since: float) -> None:
-        """Make the calls, wait until the config serves, and tag the endpoint."""
+    def _carry_out(self, config: str, steps: Plan, existing: Existing, sources: Mapping[str, Path]) -> None:
+        """Make the endpoint serve the config, and tag it."""
         rollout = self._rollout()
-        rollout.apply(steps.calls)
         if steps.moves:
-            self.under_way = True
-            found = rollout.settled(self._name)
-            self.under_way = False
-            if not _serves(found, config):
-                failure = self._failure(found, existing, since)
-                rollout.undo()
-                raise failure
-        self._rollout().apply(call for call in steps.afterwards if call.operation == "AddTags")
-
-    def _failure(self, found: dict[str, Any] | None, existing: Existing, since: float) -> EndpointFailed:
-        """Why the endpoint did not come into service, with the user's own traceback, and what serves now."""
-        reason = (
-            "it was deleted meanwhile" if found is None else found.get("FailureReason", "no reason given")
-        )
-        message = f"the endpoint {self._name!r} did not come into service: {reason}"
-        trace = self._trace(since, alone=existing.status not in SERVING)
-        if trace:
-            message += f"\n\n{trace}\n"
-        if existing.status in SERVING:
-            return EndpointFailed(
-                message, f"{existing.config} serves on as before. Mend it and deploy again."
-            )
-        return EndpointFailed(message, "Nothing of it was left behind. Mend it and deploy again.")
-
-    def _trace(self, since: float, *, alone: bool) -> str:
-        """The traceback of the load; else, if no other fleet prints, what was printed last."""
-        try:
-            lines = list(events(self._client("logs"), self._name, since))
-        except DeployError:
-            return ""
-        load = [event.message for event in lines if event.stream.endswith("/load")]
-        last = [event.message for event in lines[-_LAST_LINES:]] if alone else []
-        return "\n".join(load or last)
+            rollout.bring(config, steps.calls, existing, sources)
+        else:
+            rollout.apply(steps.calls)
+        self._follow_up(call for call in steps.afterwards if call.operation == "AddTags")
 
     def _try_out(self, examples: list[Example]) -> Iterator[Verdict]:
         """Show the examples on the endpoint's page, and send each; one that does not get there fails."""
-        self._region.call(
-            "POST", "/_hotfire/examples", {"endpoint": self._name, "examples": _shown(examples)}
-        )
+        shown = {"endpoint": self._name, "examples": page_examples(examples)}
+        self._region.call("POST", "/_hotfire/examples", shown)
         if not examples:
             self._report.log(f"There are no examples in {self._environment.examples}: nothing was sent.")
         for example in examples:
             try:
-                yield self._try(example).verdict
+                yield attempt(self._client("sagemaker-runtime"), self._name, example).verdict
             except DeployError as error:
                 yield Verdict(example.name, (error.message,))
 
-    def _try(self, example: Example) -> Trial:
-        answer = self._invoke(example.request)
-        return Trial(example, answer, check(example, answer))
-
-    def _invoke(self, request: ExampleRequest) -> Answer:
-        return invoke(self._client("sagemaker-runtime"), self._name, request)
-
     def _clear_up(self, steps: Plan, existing: Existing) -> None:
-        """Remove what nothing needs any more, if it is ours; the deploy has succeeded anyway."""
-        inventory, rollout = self._inventory(), self._rollout()
+        """Remove what nothing needs any more, if it is ours."""
+        inventory = self._inventory()
         arns = {made.name: made.arn for made in (*existing.configs, *existing.models)}
-        for call in steps.afterwards:
+
+        def is_ours(call: Call) -> bool:
             arn = arns.get(next(iter(call.params.values())))
-            try:
-                if arn and inventory.tags(arn).get(PROJECT_TAG) == self._project:
-                    rollout.apply([call])
-            except DeployError as error:
-                self._report.log(f"It stays: {error.message}")
+            return arn is not None and inventory.tags(arn).get(PROJECT_TAG) == self._project
 
+        self._follow_up(call for call in steps.afterwards if is_ours(call))
 
-def _serves(found: dict[str, Any] | None, config: str) -> bool:
-    return (
-        found is not None and found["EndpointStatus"] == "InService" and found["EndpointConfigName"] == config
-    )
+    def _follow_up(self, calls: Iterable[Call]) -> None:
+        """Calls without which the deploy has succeeded all the same."""
+        try:
+            self._rollout().apply(calls)
+        except DeployError as error:
+            self._report.log(f"This was not done: {error.message}")
 
 
 def _variants(client: Any, found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -291,16 +269,3 @@ def _variants(client: Any, found: dict[str, Any]) -> list[dict[str, Any]]:
     now = {variant["VariantName"]: variant for variant in found.get("ProductionVariants", ())}
     given = config.get("ProductionVariants", ())
     return [{**variant, **now.pop(variant["VariantName"], {})} for variant in given] + list(now.values())
-
-
-def _shown(examples: list[Example]) -> list[dict[str, str]]:
-    """The examples as the endpoint's page has them: those whose body is text."""
-    shown = []
-    for example in examples:
-        with suppress(UnicodeDecodeError):
-            request = example.request
-            body, accept = request.body.decode(), request.accept or ""
-            shown.append(
-                {"name": example.name, "body": body, "content_type": request.content_type, "accept": accept}
-            )
-    return shown

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from hotfire.deploy_env import SERVING
 from hotfire.deployment import Report
-from hotfire.errors import DeployError
+from hotfire.endpoint_logs import events
+from hotfire.errors import DeployError, EndpointFailed
 from hotfire.inventory import Inventory, errors, is_absent
-from hotfire.plan import Call
+from hotfire.plan import Call, Existing
 from hotfire.resources import MOVING
 
 _UNDONE_BY = {
@@ -20,18 +24,21 @@ _UNDONE_BY = {
 _MOVES = {"CreateEndpoint": "Creating", "UpdateEndpoint": "Updating", "DeleteEndpoint": "Deleting"}
 _POLL_SECONDS = 0.2
 """Between two looks at an endpoint whose state moves; a local region holds its answer meanwhile."""
+_LAST_LINES = 30
 
 Clients = Callable[[str], Any]
 """Gives the boto3 client of a service."""
 
 
 class Rollout:
-    """The calls of one plan; it knows which of them made something."""
+    """The calls of one plan for one endpoint; it knows which of them made something."""
 
-    def __init__(self, clients: Clients, report: Report) -> None:
-        self._clients, self._report = clients, report
+    def __init__(self, clients: Clients, report: Report, endpoint: str) -> None:
+        self._clients, self._report, self._endpoint = clients, report, endpoint
         self._inventory = Inventory(clients("sagemaker"))
         self._made: list[Call] = []
+        self.under_way = False
+        """Whether the endpoint goes on changing without us: so when a wait is interrupted."""
 
     def apply(self, calls: Iterable[Call]) -> None:
         """Make the calls in their order. If one fails, what those before it made is undone.
@@ -45,35 +52,38 @@ class Rollout:
                 self._make(call)
             except DeployError:
                 self._made.pop()
-                self.undo()
+                self._undo()
                 raise
             except BaseException:
-                self.undo()
+                self._undo()
                 raise
 
-    def undo(self) -> None:
-        """Remove what the calls made, the last first; what cannot be removed stays, with what it needs."""
-        while self._made:
-            call = self._made.pop()
-            if call.operation not in _UNDONE_BY:
-                continue
-            operation, key = _UNDONE_BY[call.operation]
-            name = call.params[key]
-            text = f"undo: {call.text}"
-            try:
-                self._make(Call(call.service, operation, {key: name}, text))
-            except DeployError as error:
-                self._report.log(f"{name} could not be removed again: {error.message}")
-                self._made.clear()
+    def bring(
+        self, config: str, calls: Iterable[Call], existing: Existing, sources: Mapping[str, Path]
+    ) -> None:
+        """Make the calls that bring the endpoint to a config, and wait until it serves.
 
-    def settled(self, endpoint: str) -> dict[str, Any] | None:
+        Raises EndpointFailed if it does not come to that; then what the calls made is undone. It has the
+        user's own traceback, which names the files of the model data by where they come from: `sources`.
+        """
+        since = time.time()
+        self.apply(calls)
+        self.under_way = True
+        found = self.settled()
+        self.under_way = False
+        if found is None or (found["EndpointStatus"], found["EndpointConfigName"]) != ("InService", config):
+            failure = self._failure(found, existing, sources, since)
+            self._undo()
+            raise failure
+
+    def settled(self) -> dict[str, Any] | None:
         """What DescribeEndpoint answers once the state does not move any more; None if there is none."""
         begun = time.monotonic()
-        found = self._inventory.endpoint(endpoint)
+        found = self._inventory.endpoint(self._endpoint)
         while found is not None and found["EndpointStatus"] in MOVING:
             self._report.state(found["EndpointStatus"], time.monotonic() - begun)
             time.sleep(_POLL_SECONDS)
-            found = self._inventory.endpoint(endpoint)
+            found = self._inventory.endpoint(self._endpoint)
         return found
 
     def _make(self, call: Call) -> None:
@@ -92,4 +102,61 @@ class Rollout:
         if call.operation in _MOVES:
             self._report.state(_MOVES[call.operation], 0.0)
         if call.operation == "DeleteEndpoint":
-            self.settled(call.params["EndpointName"])
+            self.settled()
+
+    def _undo(self) -> None:
+        """Remove what the calls made, the last first; what cannot be removed stays, with what it needs."""
+        while self._made:
+            call = self._made.pop()
+            if call.operation not in _UNDONE_BY:
+                continue
+            operation, key = _UNDONE_BY[call.operation]
+            name = call.params[key]
+            try:
+                self._make(Call(call.service, operation, {key: name}, f"undo: {call.text}"))
+            except DeployError as error:
+                self._report.log(f"{name} could not be removed again: {error.message}")
+                self._made.clear()
+                self.under_way = True
+
+    def _failure(
+        self, found: dict[str, Any] | None, existing: Existing, sources: Mapping[str, Path], since: float
+    ) -> EndpointFailed:
+        message = f"the endpoint {self._endpoint!r} did not come into service: {_reason(found, existing)}"
+        trace = self._trace(since, is_alone=existing.status not in SERVING)
+        if trace:
+            message += f"\n\n{_with_sources(trace, sources)}\n"
+        if existing.status in SERVING:
+            return EndpointFailed(
+                message, f"{existing.config} serves on as before. Mend it and deploy again."
+            )
+        return EndpointFailed(message, "Nothing of it was left behind. Mend it and deploy again.")
+
+    def _trace(self, since: float, *, is_alone: bool) -> str:
+        """The traceback of the load; else, if no other fleet prints, what was printed last."""
+        try:
+            lines = list(events(self._clients("logs"), self._endpoint, since))
+        except DeployError:
+            return ""
+        load = [event.message for event in lines if event.stream.endswith("/load")]
+        last = [event.message for event in lines[-_LAST_LINES:]] if is_alone else []
+        return "\n".join(load or last)
+
+
+def _with_sources(trace: str, sources: Mapping[str, Path]) -> str:
+    """A traceback with the user's own files in place of their copies in the model folder."""
+
+    def named(match: re.Match[str]) -> str:
+        copy = match[1]
+        found = (source for place, source in sources.items() if copy.endswith(f"/model/{place}"))
+        return f'File "{next(found, copy)}", line'
+
+    return re.sub(r'File "([^"\n]+)", line', named, trace)
+
+
+def _reason(found: dict[str, Any] | None, existing: Existing) -> str:
+    if found is None:
+        return "it was deleted meanwhile"
+    if found["EndpointStatus"] == "InService" and found["EndpointConfigName"] != existing.config:
+        return f"another deploy brought it to {found['EndpointConfigName']}"
+    return str(found.get("FailureReason", "no reason is given"))
