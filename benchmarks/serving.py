@@ -108,7 +108,7 @@ def hotfire(*arguments: str, folder: Path) -> None:
     )
 
 
-def template(folder: Path) -> Path:
+def template(folder: Path, *, deploy: bool = True) -> Path:
     """The template's project, trained."""
     project = folder / "template"
     hotfire("new", str(project), folder=folder)
@@ -118,7 +118,8 @@ def template(folder: Path) -> Path:
     text = config.read_text().replace("  local:\n", f"  local:\n    container_env:\n{variables}", 1)
     config.write_text(text)
     hotfire("pack", folder=project)
-    hotfire("deploy", folder=project)
+    if deploy:
+        hotfire("deploy", folder=project)
     return project
 
 
