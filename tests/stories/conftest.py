@@ -1,0 +1,229 @@
+"""What stories are told with: a machine with a user, and small projects; all is done from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+SECONDS = 120.0
+"""Longer than anything here takes: who waits for so long waits for ever."""
+
+_OF_THE_USER = ("AWS_", "HOTFIRE_", "SAGEMAKER_", "DEPLOY_ENV")
+_MARK = "STORY"
+
+HANDLER = """\
+import json
+
+ANSWER = 1
+
+def model_fn(model_dir):
+    print("loaded", ANSWER, flush=True)
+    return ANSWER
+
+def input_fn(body, content_type):
+    return json.loads(body)
+
+def predict_fn(data, model):
+    return {"answer": model, "data": data}
+
+def output_fn(prediction, accept):
+    return json.dumps(prediction)
+"""
+
+
+class Machine:
+    """One user of this machine, whose region has a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._mark = secrets.token_hex(8)
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_USER)},
+            "AWS_CONFIG_FILE": str(home / "absent"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(home / "absent"),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "HOTFIRE_HOME": str(home),
+            # Inherited by all that is started, however its environment is cut: so none of it can hide.
+            _MARK: self._mark,
+        }
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """What this user's programs are started with."""
+        return self._environment | more
+
+    def hotfire(
+        self, *arguments: str, at: Path | None = None, stdin: str | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return self.run([sys.executable, "-m", "hotfire", *arguments], at=at, stdin=stdin, **variables)
+
+    def run(
+        self, command: list[str], *, at: Path | None = None, stdin: str | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run any program to its end."""
+        return subprocess.run(
+            command,
+            cwd=at or self.home,
+            env=self.environment(**variables),
+            # An empty one by default, not that of whoever runs the tests.
+            input=stdin or "",
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+    def told(self, *arguments: str, at: Path | None = None) -> Any:
+        """What a command that succeeds says with `--json`."""
+        done = self.hotfire(*arguments, "--json", at=at)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def exports(self) -> dict[str, str]:
+        """The variables that point clients at this user's region."""
+        exports: dict[str, str] = self.told("env")
+        return exports
+
+    @contextmanager
+    def client(self, service: str = "sagemaker", **config: Any) -> Iterator[Any]:
+        """A boto3 client as anybody makes one, from the variables that `hotfire env` names."""
+        import boto3
+        from botocore.config import Config
+
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.exports().items():
+                patch.setenv(name, value)
+            client = boto3.Session().client(service, config=Config(**config) if config else None)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def processes(self) -> list[psutil.Process]:
+        """All that was started by this user and its region and goes on."""
+        return [process for process in psutil.process_iter() if self._has_mark(process)]
+
+    def _has_mark(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get(_MARK) == self._mark and process.status() != psutil.STATUS_ZOMBIE
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return False
+
+    def is_gone(self, pid: int) -> bool:
+        """Whether a process has ended, though nobody may have asked what became of it."""
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    def is_quiet(self) -> bool:
+        """Whether nothing is left, after what is on its way out is gone."""
+        _, left = psutil.wait_procs(self.processes(), timeout=10)
+        return not left
+
+    def close(self) -> None:
+        """Stop the region; nothing of it may be left."""
+        down = self.hotfire("down")
+        left = [] if self.is_quiet() else self.processes()
+        for process in left:
+            process.kill()
+        assert down.returncode == 0, down.stderr
+        assert left == []
+
+
+class Project:
+    """A project of a few lines, without training."""
+
+    def __init__(self, machine: Machine, folder: Path, name: str = "tiny") -> None:
+        self.machine, self.folder, self.name = machine, folder, name
+        folder.mkdir(parents=True, exist_ok=True)
+        self.write("serve.py", HANDLER)
+        self.configure(model_name=name)
+
+    @property
+    def handler(self) -> Path:
+        """The handler's file."""
+        return self.folder / "serve.py"
+
+    def configure(self, **settings: Any) -> None:
+        """Write config.yml anew."""
+        # JSON is YAML too.
+        self.write("config.yml", json.dumps({"environments": {"local": settings}}, indent=2))
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file of the project."""
+        file = self.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
+    def edit(self, old: str, new: str) -> None:
+        """Change the handler."""
+        text = self.handler.read_text()
+        assert old in text
+        self.handler.write_text(text.replace(old, new))
+
+    def hotfire(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project's folder."""
+        return self.machine.hotfire(*arguments, at=self.folder, **options)
+
+    def told(self, *arguments: str) -> Any:
+        """What a command that succeeds says with `--json`, in the project's folder."""
+        return self.machine.told(*arguments, at=self.folder)
+
+    def deploy(self) -> Mapping[str, Any]:
+        """Deploy it, which must succeed."""
+        told: dict[str, Any] = self.told("deploy")
+        return told
+
+    def ask(self, data: str = "[1]") -> Any:
+        """What the endpoint answers."""
+        return self.told("invoke", "-d", data)["body"]
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Machine]]:
+    """Makes users, each with a home of its own; in the end nothing of them may be left."""
+    made: list[Machine] = []
+
+    def make() -> Machine:
+        made.append(Machine(tmp_path_factory.mktemp("home")))
+        return made[-1]
+
+    yield make
+    for machine in made:
+        machine.close()
+
+
+@pytest.fixture(scope="module")
+def machine(machines: Callable[[], Machine]) -> Machine:
+    """The user of this story."""
+    return machines()
+
+
+@pytest.fixture
+def project(machine: Machine, tmp_path: Path) -> Iterator[Project]:
+    """A project that is not deployed yet, and is deleted in the end."""
+    made = Project(machine, tmp_path / "project", f"tiny-{secrets.token_hex(3)}")
+    yield made
+    machine.hotfire("delete", "--yes", "--config", str(made.folder / "config.yml"))
+
+
+@pytest.fixture(scope="module")
+def new_project(machine: Machine) -> Callable[..., Project]:
+    """Makes a project in a folder."""
+
+    def make(folder: Path, name: str = "tiny", of: Machine | None = None) -> Project:
+        return Project(of or machine, folder, name)
+
+    return make
