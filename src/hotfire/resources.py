@@ -13,6 +13,9 @@ from typing import Any
 MOVING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 """The endpoint states that end by themselves."""
 
+INSTALL_VARIABLE = "HOTFIRE_INSTALL_REQUIREMENTS"
+"""In a model's environment: `true` gives its handler what `code/requirements.txt` asks for."""
+
 PYTHON_VARIABLE = "HOTFIRE_PYTHON"
 """In a model's environment: which Python is to run its handler; the handler does not see it."""
 

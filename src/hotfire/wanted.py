@@ -11,7 +11,7 @@ from typing import Any
 
 from hotfire.environment import Environment
 from hotfire.model_data import ModelData
-from hotfire.resources import PYTHON_VARIABLE
+from hotfire.resources import INSTALL_VARIABLE, PYTHON_VARIABLE
 
 PROJECT_TAG = "hotfire:project"
 HASH_TAG = "hotfire:hash"
@@ -135,7 +135,11 @@ def _container_environment(environment: Environment, data: ModelData, site: Site
         "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
         "DEPLOY_ENV": environment.name,
     }
-    return variables | ({PYTHON_VARIABLE: str(environment.python)} if environment.is_local else {})
+    if environment.is_local:
+        variables[PYTHON_VARIABLE] = str(environment.python)
+        if environment.install_requirements:
+            variables[INSTALL_VARIABLE] = "true"
+    return variables
 
 
 def _hosting(environment: Environment) -> dict[str, Any]:
