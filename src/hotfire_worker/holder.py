@@ -21,10 +21,7 @@ Spec = Dict[str, Any]
 
 def main(spec: Spec, channel: Channel, descriptor: int) -> None:
     """Load the handler, say how it went, then fork a worker for each command until the region is gone."""
-    if not spec["alone"]:
-        # A process group of its own, as a process that was not forked has already: what the handler starts
-        # can be ended with it.
-        os.setpgid(0, 0)
+    _stand_apart(spec, channel)
     printed = output.redirect(descriptor)
     _enter(spec)
     started = time.perf_counter()
@@ -32,7 +29,7 @@ def main(spec: Spec, channel: Channel, descriptor: int) -> None:
     try:
         service = _load(spec)
     except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt too: it cannot serve
-        channel.send({"event": "failed", "message": _message(error), "trace": traceback.format_exc()})
+        channel.send({"event": "failed", "message": _message(error), "trace": _text(traceback.format_exc())})
         return
     finally:
         printed.finish()
@@ -55,6 +52,15 @@ def main(spec: Spec, channel: Channel, descriptor: int) -> None:
         channel.send({"answer": {"pid": pid}})
 
     forker.run(handle)
+
+
+def _stand_apart(spec: Spec, channel: Channel) -> None:
+    if not spec["alone"]:
+        # A process group of its own, as a process that was not forked has already: what the handler starts
+        # can be ended with it.
+        os.setpgid(0, 0)
+    # What the handler forks must not hold the channel open: nobody would see this process end.
+    os.register_at_fork(after_in_child=channel.close)
 
 
 def _enter(spec: Spec) -> None:
@@ -103,4 +109,12 @@ def _thread_count() -> int:
 
 
 def _message(error: BaseException) -> str:
-    return "".join(traceback.format_exception_only(type(error), error)).strip()
+    """The traceback's last line; of a mistake in the source, one that names the place."""
+    if isinstance(error, SyntaxError):
+        return _text(type(error).__name__ + ": " + str(error))
+    return _text("".join(traceback.format_exception_only(type(error), error)).strip())
+
+
+def _text(text: str) -> str:
+    """What any program can store and send: a message may hold half a surrogate pair."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -12,7 +12,7 @@ import stat
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +35,26 @@ _LINK_FROM_BYTES = 1024 * 1024
 """Smaller files are copied for each instance, so that what a handler does to them stays its own."""
 _PATIENCE = (0.0, 0.1, 0.5, 2.0, 5.0)
 """Seconds before each new try to replace what ends again and again."""
+_QUICK_DEATH_SECONDS = 1.0
+"""A worker that did not live longer is not replaced without a pause."""
 
 
 class Job:
     """A request and who waits for its answer."""
 
     def __init__(self, request: Request, seconds: float, expire: Callable[[Job], None]) -> None:
-        loop = asyncio.get_running_loop()
         self.request = request
-        self.future: asyncio.Future[Answer] = loop.create_future()
-        self.timer = loop.call_later(seconds, expire, self)
+        self.future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._seconds, self._expire = seconds, expire
+        self.wind()
+
+    def wind(self) -> None:
+        """Let its time run from now."""
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire, self)
 
     def settle(self, answer: Answer) -> None:
         """Give the answer, if anybody still waits."""
+        self._timer.cancel()
         if not self.future.done():
             self.future.set_result(answer)
 
@@ -62,6 +69,7 @@ class Worker:
 
     def __init__(self, lost: Callable[[Worker], None], answered: Callable[[], None]) -> None:
         self.pid = 0
+        self.gone = False
         self.jobs: deque[Job] = deque()
         self.born = time.monotonic()
         self._given = 0.0
@@ -104,7 +112,8 @@ class Worker:
 
     def _received(self, header: Header, body: bytearray) -> None:
         if "event" in header:
-            self._ready.set_result(None)
+            if not self._ready.done():  # it may come too late
+                self._ready.set_result(None)
             return
         now = time.monotonic()
         self._durations.append(now - self._given)
@@ -113,6 +122,7 @@ class Worker:
         self._answered()
 
     def _disconnected(self) -> None:
+        self.gone = True
         if not self._ready.done():
             self._ready.set_exception(InstanceError("a worker ended before it could answer"))
             self._ready.exception()
@@ -133,7 +143,8 @@ class ProcessInstance:
         self._workers: list[Worker] = []
         self._waiting: deque[Job] = deque()
         self._staffing = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._furnishing: asyncio.Task[None] | None = None
+        self._recovery: asyncio.Task[None] | None = None
         self._alone = ""
         self._stopping = False
         self._quiet = asyncio.Event()
@@ -150,13 +161,20 @@ class ProcessInstance:
 
     async def start(self) -> None:
         """Load the model and start the workers; raises LoadFailed."""
-        await self._pipe.open()
-        await asyncio.to_thread(_furnish, self._spec.model_dir, self._folder)
         try:
+            # It goes on when the start is given up: who stops us waits for it.
+            self._furnishing = asyncio.ensure_future(self._furnish())
+            await asyncio.shield(self._furnishing)
             async with asyncio.timeout(self._spec.startup_timeout):
                 await self._staff()
         except TimeoutError:
-            raise LoadFailed(f"it was not ready within {self._spec.startup_timeout:.0f} s") from None
+            raise LoadFailed(f"it was not ready within {self._spec.startup_timeout:g} s") from None
+        except OSError as error:
+            raise LoadFailed(f"its files and processes cannot be made: {error}") from error
+        except LoadFailed:
+            raise
+        except InstanceError as error:
+            raise LoadFailed(error.message) from error
 
     async def invoke(self, request: Request) -> Answer:
         """Answer a request; raises `DeadlineExceeded` past its limit, `QueueFull` when too many wait."""
@@ -168,10 +186,9 @@ class ProcessInstance:
         job = Job(request, min(request.limit, settings.response_timeout), self._expire)
         self._waiting.append(job)
         self._dispatch()
-        try:
-            answer = await job.future
-        finally:
-            job.timer.cancel()
+        if not self._workers:
+            self._recover()
+        answer = await job.future
         if len(answer.body) > settings.max_response:
             limit = f"TS_MAX_RESPONSE_SIZE, {settings.max_response}"
             message = f"The answer of {len(answer.body)} bytes is over {limit}."
@@ -183,9 +200,11 @@ class ProcessInstance:
         self._stopping = True
         if self.load:
             await self._quiet.wait()
-        for task in self._tasks:
-            task.cancel()
-        for holder in self._holders:
+        tasks = [task for task in (self._furnishing, self._recovery) if task is not None]
+        if self._recovery is not None:
+            self._recovery.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for holder in list(self._holders):
             holder.kill()
         if self._zygote is not None:
             self._zygotes.left(self._zygote)
@@ -193,10 +212,14 @@ class ProcessInstance:
         await self._pipe.close()
         await asyncio.to_thread(shutil.rmtree, self._folder.parent, ignore_errors=True)
 
+    async def _furnish(self) -> None:
+        await self._pipe.open()
+        await asyncio.to_thread(_furnish, self._spec.model_dir, self._folder)
+
     async def _staff(self) -> None:
         """Have as many workers as the settings say."""
         async with self._staffing:
-            while len(self._workers) < self._settings.workers and not self._stopping:
+            while len(self._workers) < self._settings.workers and (self._waiting or not self._stopping):
                 await self._add_worker()
 
     async def _add_worker(self) -> None:
@@ -215,6 +238,8 @@ class ProcessInstance:
             self._alone = "a forked worker did not come up"
             self._spec_said()
             return
+        if worker.gone:
+            raise InstanceError("a worker ended before it could answer")
         self._workers.append(worker)
         self._dispatch()
 
@@ -266,14 +291,15 @@ class ProcessInstance:
 
     def _worker_lost(self, worker: Worker) -> None:
         """Answer the request that it had in hand; what waited goes to another."""
-        if worker in self._workers:
-            self._workers.remove(worker)
+        if worker not in self._workers:
+            return  # it never came up: whoever made it is told
+        self._workers.remove(worker)
         if worker.jobs:
             worker.jobs.popleft().settle(_server_error("Worker died."))
         self._waiting.extendleft(reversed(worker.jobs))
         worker.jobs.clear()
         if not self._stopping or self._waiting:
-            self._spawn(self._recover(worker))
+            self._recover(time.monotonic() - worker.born < _QUICK_DEATH_SECONDS)
         self._dispatch()
 
     def _expire(self, job: Job) -> None:
@@ -283,28 +309,33 @@ class ProcessInstance:
             job.settle(_server_error("Worker died."))
         if job in self._waiting:
             self._waiting.remove(job)
+            self._dispatch()
             return
         for worker in self._workers:
             if worker.jobs and worker.jobs[0] is job:
                 worker.kill()
+            elif job in worker.jobs:
+                job.wind()  # its turn is yet to come, and may not last for ever either
 
-    async def _recover(self, lost: Worker) -> None:
-        """Replace a worker; what cannot be replaced is tried again, ever more patiently."""
-        quick_death = time.monotonic() - lost.born < 1.0
-        for pause in _PATIENCE[1 if quick_death else 0 :]:
+    def _recover(self, hurt: bool = False) -> None:
+        """Begin to replace what is missing, unless that has begun."""
+        if self._recovery is None or self._recovery.done():
+            self._recovery = asyncio.ensure_future(self._replace(_PATIENCE[1 if hurt else 0 :]))
+
+    async def _replace(self, pauses: Sequence[float]) -> None:
+        """Replace workers; what cannot be replaced is tried again, ever more patiently."""
+        for pause in pauses:
             await asyncio.sleep(pause)
             try:
                 await self._staff()
                 return
-            except InstanceError as error:
-                self._pipe.say(f"hotfire: a worker could not be replaced: {error.message}")
-        while self._waiting:
-            self._waiting.popleft().settle(_server_error("Worker died."))
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            except (InstanceError, OSError) as error:
+                self._pipe.say(f"hotfire: a worker could not be replaced: {error}")
+        # The next request is another try.
+        if not self._workers:
+            while self._waiting:
+                self._waiting.popleft().settle(_server_error("Worker died."))
+            self._dispatch()
 
 
 class ProcessHost:

@@ -97,9 +97,8 @@ class Holder:
         """End it, its workers, and whatever the handler started in them."""
         self.control.close()
         if self.pid:
-            for kill in (os.killpg, os.kill):
-                with contextlib.suppress(ProcessLookupError):
-                    kill(self.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def _event(self, header: Header) -> None:
         if self._loaded.done():
@@ -108,12 +107,16 @@ class Holder:
             self.unsafe = header["unsafe"]
             self._loaded.set_result(None)
         elif header["event"] == "failed":
-            self._loaded.set_exception(LoadFailed(header["message"], header["trace"]))
+            self._refuse(LoadFailed(header["message"], header["trace"]))
+
+    def _refuse(self, error: LoadFailed) -> None:
+        self._loaded.set_exception(error)
+        self._loaded.exception()  # whoever waits is told; that nobody does is no fault
 
     def _lost(self) -> None:
         if not self._loaded.done():
-            self._loaded.set_exception(LoadFailed("the process ended while it loaded the model"))
-            self._loaded.exception()
+            self._refuse(LoadFailed("the process ended while it loaded the model"))
+        self.kill()  # programs that the handler started live on
         self._on_lost()
 
 
@@ -184,7 +187,17 @@ class Zygote:
         self, command: str, spec: dict[str, Any], output: int, on_lost: Callable[[], None]
     ) -> Holder:
         await self.ready()
+        # What has been asked for is made, also when nobody waits for it any more: then it ends at once.
+        making = asyncio.ensure_future(self._make(command, spec, os.dup(output), on_lost))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(_end)
+            raise
 
+    async def _make(
+        self, command: str, spec: dict[str, Any], output: int, on_lost: Callable[[], None]
+    ) -> Holder:
         def lost() -> None:
             if self._became:
                 self._reap()
@@ -198,6 +211,7 @@ class Zygote:
             answer = await self._control.call({"command": command, "spec": spec}, [theirs.fileno(), output])
         finally:
             theirs.close()
+            os.close(output)
         holder.pid = int(answer["pid"])
         self._census.born(holder.pid, "holder")
         return holder
@@ -240,7 +254,7 @@ class Spawner:
     def __init__(self, key: ZygoteKey, environment: Mapping[str, str], census: Census) -> None:
         self.key = key
         self._environment, self._census = environment, census
-        self._spawned: list[Zygote] = []
+        self._spawned: set[Zygote] = set()
         self.holders = 0
 
     @property
@@ -254,17 +268,18 @@ class Spawner:
     async def hold(self, spec: dict[str, Any], output: int, on_lost: Callable[[], None]) -> Holder:
         """Start a process that loads what `spec` says."""
         zygote = Zygote(self.key, self._environment, self._census, lambda _: None)
-        self._spawned.append(zygote)
+        self._spawned.add(zygote)
 
         def lost() -> None:
-            self._spawned.remove(zygote)
+            self._spawned.discard(zygote)
             on_lost()
 
         try:
             await zygote.start()
             return await zygote.become(spec, output, lost)
-        except InstanceError:
-            self._spawned.remove(zygote)
+        except BaseException:
+            self._spawned.discard(zygote)
+            zygote.close()
             raise
 
     def close(self) -> None:
@@ -327,6 +342,11 @@ class Zygotes:
     def _ended(self, zygote: Zygote) -> None:
         if self._zygotes.get(zygote.key) is zygote:
             del self._zygotes[zygote.key]
+
+
+def _end(making: asyncio.Future[Holder]) -> None:
+    if not making.cancelled() and making.exception() is None:
+        making.result().kill()
 
 
 def _how_to_install(python: Path, failure: Header) -> str:
