@@ -11,12 +11,22 @@ ROWS = (
     ("cli.root",),
     ("cli.*",),
     ("server.daemon",),
-    ("server.app",),
+    ("server.app", "server.serve"),
+    ("server.container",),
     ("server.gate", "server.http", "console.views"),
-    ("deploy", "preflight"),
-    ("rollout", "probe"),
+    ("deploy",),
+    ("rollout", "project", "invocation"),
+    ("endpoint_logs",),
+    ("inventory", "deployment", "preflight"),
     ("region.private", "region.runtime", "region.control", "region.identity"),
-    ("region.endpoints", "region.logs", "region.listing", "region.census", "region.wire"),
+    (
+        "region.endpoints",
+        "region.requirements",
+        "region.logs",
+        "region.listing",
+        "region.census",
+        "region.wire",
+    ),
     ("region.fleet", "region.journal", "region.store", "region.trees", "region.validation"),
     ("region.caller", "region.codec", "region.patterns"),
     ("instances.process",),
@@ -31,7 +41,19 @@ ROWS = (
 )
 """The layers of `hotfire`, top to bottom; a `*` stands for a folder whose modules may import each other."""
 
-CLIENTS = ("deploy", "rollout", "plan", "wanted", "preflight", "deploy_env")
+CLIENTS = (
+    "deploy",
+    "rollout",
+    "project",
+    "invocation",
+    "endpoint_logs",
+    "inventory",
+    "deployment",
+    "plan",
+    "wanted",
+    "preflight",
+    "deploy_env",
+)
 """What talks to a region by its protocols, whether at AWS or here, and so knows nothing of its inside."""
 
 WORKER_MAY_IMPORT = {

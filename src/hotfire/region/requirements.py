@@ -56,7 +56,7 @@ class PythonEnvironments:
         Path(own.strip(), "hotfire-base.pth").write_text(
             "".join(f"{line}\n" for line in seen.splitlines() if line.endswith("-packages"))
         )
-        install = [
+        install: list[str | Path] = [
             python,
             "-m",
             "pip",
@@ -67,7 +67,7 @@ class PythonEnvironments:
         ]
         self._run(install, "could not install code/requirements.txt")
 
-    def _run(self, command: Sequence[Path | str], what: str) -> str:
+    def _run(self, command: Sequence[str | Path], what: str) -> str:
         try:
             done = subprocess.run(
                 [str(part) for part in command],

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import fcntl
+import gc
 import logging
 import os
 import shutil
@@ -80,6 +81,7 @@ def stop(home: Path) -> bool:
 
 def run(home: Path, port: int | None = None) -> None:
     """Be the region until SIGTERM, SIGINT or `stop`; raises RegionError, PortInUse."""
+    gc.enable()  # which a short command does without
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     _make_private(home)
     with _lock(home), _listen(port) as listener:

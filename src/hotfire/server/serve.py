@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import signal
 import socket
 import sys
@@ -56,6 +57,7 @@ def run(serving: Serving, say: Say) -> None:
 
     Raises ArchiveError for an archive that cannot be unpacked or a folder that is not there, PortInUse.
     """
+    gc.enable()  # which a short command does without
     with tempfile.TemporaryDirectory(prefix="hotfire-serve-") as folder, _listen(serving) as listener:
         model = _model(serving.model, Path(folder))
         runner = asyncio.Runner(loop_factory=_loop_factory())
