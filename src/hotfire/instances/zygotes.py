@@ -139,6 +139,7 @@ class Zygote:
         self._control = ControlChannel(self._event, self._lost)
         self._became = False
         self.holders = 0
+        self.retirement: asyncio.TimerHandle | None = None
 
     @property
     def pid(self) -> int:
@@ -256,6 +257,7 @@ class Spawner:
         self._environment, self._census = environment, census
         self._spawned: set[Zygote] = set()
         self.holders = 0
+        self.retirement: asyncio.TimerHandle | None = None
 
     @property
     def pid(self) -> int:
@@ -312,17 +314,20 @@ class Zygotes:
         except InstanceError:
             self._zygotes.pop(key, None)
             raise
+        self._retire_later(zygote)
         return zygote
 
     def hired(self, zygote: Zygote | Spawner) -> None:
         """An instance uses it."""
         zygote.holders += 1
+        if zygote.retirement is not None:
+            zygote.retirement.cancel()
 
     def left(self, zygote: Zygote | Spawner) -> None:
         """An instance uses it no more; without any it ends after a while."""
         zygote.holders -= 1
         if zygote.holders == 0:
-            asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._end_if_idle, zygote)
+            self._retire_later(zygote)
 
     def pids(self) -> list[int]:
         """The processes of all of them."""
@@ -334,8 +339,11 @@ class Zygotes:
             zygote.close()
         self._zygotes.clear()
 
-    def _end_if_idle(self, zygote: Zygote | Spawner) -> None:
-        if zygote.holders == 0 and self._zygotes.get(zygote.key) is zygote:
+    def _retire_later(self, zygote: Zygote | Spawner) -> None:
+        zygote.retirement = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._retire, zygote)
+
+    def _retire(self, zygote: Zygote | Spawner) -> None:
+        if self._zygotes.get(zygote.key) is zygote:
             del self._zygotes[zygote.key]
             zygote.close()
 
