@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from hotfire.errors import ArchiveError, HotfireError, InstanceError, LoadFailed, ValidationError
+from hotfire.errors import HotfireError, LoadFailed, ValidationError
 from hotfire.instances.base import Host
-from hotfire.region.fleet import Fleet, FleetPlan, Variant, VariantPlan
+from hotfire.region.blueprints import DEFAULT_STARTUP_SECONDS, Blueprint, Blueprints, tree_urls
+from hotfire.region.fleet import Fleet, FleetPlan, Variant
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
-from hotfire.resources import PYTHON_VARIABLE, Endpoint
+from hotfire.resources import Endpoint
 
-DEFAULT_STARTUP_SECONDS = 600.0
-"""Where the config names no ContainerStartupHealthCheckTimeoutInSeconds."""
+_log = logging.getLogger("hotfire.region")
 
 Print = Callable[[str, str, str, str], None]
 """Takes an endpoint's name, a log stream, the id of the request in hand and a line."""
@@ -45,25 +44,25 @@ class Endpoints:
         store: Store,
         trees: Trees,
         host: Host,
-        python: Path,
+        blueprints: Blueprints,
         output: Print,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._trees, self._host = store, trees, host
-        self._python, self._print, self._clock = python, output, clock
+        self._blueprints, self._print, self._clock = blueprints, output, clock
         self._lives: dict[str, _Life] = {}
         self._background: set[asyncio.Task[None]] = set()
 
     def create(self, endpoint: Endpoint, tags: Mapping[str, str]) -> None:
         """Store an endpoint, whose state is Creating, and begin to bring it up."""
         self._store.put_endpoint(endpoint, tags)
-        plan = _Blueprint(self._store, endpoint.config_name)
+        plan = self._blueprints.draw(endpoint.config_name)
         self._begin(endpoint.name, self._bring_up(endpoint.name, plan))
 
     def update(self, name: str, config_name: str, request: Mapping[str, Any]) -> None:
         """Begin to move an endpoint to another config; its state is Updating from now on."""
-        self._record(name, status="Updating")
-        plan = _Blueprint(self._store, config_name)
+        self._record(name, status="Updating", failure_reason="")
+        plan = self._blueprints.draw(config_name)
         self._begin(name, self._move(name, config_name, plan))
 
     def delete(self, name: str) -> None:
@@ -113,7 +112,7 @@ class Endpoints:
                 self._record(endpoint.name, status="SystemUpdating")
                 self._begin(endpoint.name, self._bring_up(endpoint.name, FleetPlan.from_json(snapshot)))
             elif endpoint.status == "Creating":
-                plan = _Blueprint(self._store, endpoint.config_name)
+                plan = self._blueprints.draw(endpoint.config_name)
                 self._begin(endpoint.name, self._bring_up(endpoint.name, plan))
 
     def trees_in_use(self) -> set[str]:
@@ -125,7 +124,7 @@ class Endpoints:
             if plan is not None
             for variant in FleetPlan.from_json(plan).variants
         }
-        urls = [url for model in self._store.models() for url in _data_urls(model.request)]
+        urls = [url for model in self._store.models() for url in tree_urls(model)]
         return served | {url.rstrip("/").rpartition("/")[2] for url in urls}
 
     def release(self) -> None:
@@ -138,12 +137,13 @@ class Endpoints:
         for life in self._lives.values():
             if life.task is not None:
                 life.task.cancel()
-        await asyncio.gather(*(life.fleet.stop() for life in self._lives.values() if life.fleet))
-        if self._background:
+            if life.fleet is not None:
+                self._spawn(life.fleet.stop())
+        while self._background:
             await asyncio.wait(self._background)
         await self._host.close()
 
-    async def _bring_up(self, name: str, plan: FleetPlan | _Blueprint) -> None:
+    async def _bring_up(self, name: str, plan: FleetPlan | Blueprint) -> None:
         try:
             fleet = await self._start(name, plan)
         except HotfireError as error:
@@ -153,7 +153,7 @@ class Endpoints:
         self._store.put_fleet(name, fleet.plan.to_json())
         self._record(name, status="InService", failure_reason="")
 
-    async def _move(self, name: str, config_name: str, plan: _Blueprint) -> None:
+    async def _move(self, name: str, config_name: str, plan: Blueprint) -> None:
         life = self._lives[name]
         try:
             fleet = await self._start(name, plan)
@@ -168,14 +168,16 @@ class Endpoints:
 
     async def _take_down(self, name: str) -> None:
         life = self._lives[name]
-        if life.fleet is not None:
-            await life.fleet.stop()
+        fleet, life.fleet = life.fleet, None
+        if fleet is not None:
+            # It gets no more requests, and ends whatever becomes of this region meanwhile.
+            await asyncio.shield(self._spawn(fleet.stop()))
         self._store.delete_endpoint(name)
         del self._lives[name]
 
-    async def _start(self, name: str, plan: FleetPlan | _Blueprint) -> Fleet:
-        if isinstance(plan, _Blueprint):
-            plan = await asyncio.to_thread(plan.complete, self._trees, self._python)
+    async def _start(self, name: str, plan: FleetPlan | Blueprint) -> Fleet:
+        if isinstance(plan, Blueprint):
+            plan = await asyncio.to_thread(plan.complete)
 
         def output(stream: str, request: str, line: str) -> None:
             self._print(name, stream, request, line)
@@ -197,93 +199,34 @@ class Endpoints:
     def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Let a new phase of an endpoint's life begin, when the one before has been given up."""
         life = self._lives.setdefault(name, _Life())
-        before, life.settled = life.task, asyncio.Event()
+        before, settled = life.task, asyncio.Event()
+        life.settled = settled
 
         async def phase() -> None:
+            if before is not None and not before.done():
+                before.cancel()
+                await asyncio.wait([before])
             try:
-                if before is not None and not before.done():
-                    before.cancel()
-                    await asyncio.wait([before])
                 await work
-            finally:
-                work.close()
-                life.settled.set()
+            except Exception as error:  # noqa: BLE001  # whatever it is, no state may move for ever
+                _log.exception("a bug in Hotfire, met by the endpoint %s", name)
+                status = "InService" if life.fleet is not None else "Failed"
+                self._record(name, status=status, failure_reason=f"A fault of the local region: {error!r}")
 
-        life.task = asyncio.get_running_loop().create_task(phase())
+        def ended(_: asyncio.Task[None]) -> None:
+            work.close()  # it may never have begun
+            settled.set()
+
+        life.task = self._spawn(phase())
+        life.task.add_done_callback(ended)
 
     def _record(self, name: str, **changes: Any) -> None:
         endpoint = self._store.endpoint(name)
         if endpoint is not None:
             self._store.put_endpoint(replace(endpoint, modified=self._clock(), **changes))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-class _Blueprint:
-    """A config and its models as they are when an endpoint is to be moved to them."""
-
-    def __init__(self, store: Store, config_name: str) -> None:
-        config = store.config(config_name)
-        self._variants = config.variants if config else ()
-        self._models = {variant["ModelName"]: store.model(variant["ModelName"]) for variant in self._variants}
-
-    def complete(self, trees: Trees, python: Path) -> FleetPlan:
-        """The plan, with the model data in trees of the region's own."""
-        return FleetPlan(tuple(self._variant(variant, trees, python) for variant in self._variants))
-
-    def _variant(self, variant: Mapping[str, Any], trees: Trees, python: Path) -> VariantPlan:
-        model = self._models[variant["ModelName"]]
-        if model is None:
-            raise InstanceError(f"the model {variant['ModelName']} is not there")
-        containers = [*model.request.get("Containers", ()), model.request.get("PrimaryContainer")]
-        containers = [container for container in containers if container]
-        if len(containers) != 1:
-            raise InstanceError(
-                f"the model {model.name} has {len(containers)} containers; the local region takes one"
-            )
-        container = containers[0]
-        environment = dict(container.get("Environment", {}))
-        return VariantPlan(
-            name=variant["VariantName"],
-            weight=variant.get("InitialVariantWeight", 1.0),
-            count=variant.get("InitialInstanceCount", 1),
-            instance_type=variant.get("InstanceType", ""),
-            tree=_tree(container, trees),
-            python=environment.pop(PYTHON_VARIABLE, str(python)),
-            environment=environment,
-            startup_timeout=float(
-                variant.get("ContainerStartupHealthCheckTimeoutInSeconds", DEFAULT_STARTUP_SECONDS)
-            ),
-            image=container.get("Image", ""),
-            serverless=variant.get("ServerlessConfig"),
-        )
-
-
-def _data_urls(request: Mapping[str, Any]) -> list[str]:
-    containers = [*request.get("Containers", ()), request.get("PrimaryContainer", {})]
-    urls = [
-        container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri") for container in containers
-    ]
-    return [url for url in urls if url]
-
-
-def _tree(container: Mapping[str, Any], trees: Trees) -> str:
-    source = container.get("ModelDataSource", {}).get("S3DataSource", {})
-    url = source.get("S3Uri") or container.get("ModelDataUrl")
-    if not url:
-        return trees.admit([])
-    path = _local_path(url)
-    if source.get("S3DataType") == "S3Prefix" or source.get("CompressionType") == "None":
-        return trees.admit_folder(path)
-    return trees.admit_archive(path)
-
-
-def _local_path(url: str) -> Path:
-    parts = urlsplit(url)
-    if parts.scheme != "file":
-        message = f"model data at {url}: the local region reads file:// addresses"
-        raise ArchiveError(message, "Name a file:// address.")
-    return Path(unquote(parts.netloc + parts.path))
+        return task

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ class Variant:
 
     async def start(self) -> None:
         """Start all instances; raises LoadFailed."""
-        await asyncio.gather(*(instance.start() for instance in self._instances))
+        await _all(instance.start() for instance in self._instances)
 
     def instance(self) -> Instance:
         """The one with the least to do."""
@@ -106,7 +106,7 @@ class Fleet:
     async def start(self) -> None:
         """Start every variant; if one cannot be, none is left running. Raises LoadFailed."""
         try:
-            await asyncio.gather(*(variant.start() for variant in self._variants))
+            await _all(variant.start() for variant in self._variants)
         except BaseException:
             await self.stop()
             raise
@@ -129,3 +129,13 @@ class Fleet:
     async def stop(self) -> None:
         """Stop every variant when its requests are answered."""
         await asyncio.gather(*(variant.stop() for variant in self._variants))
+
+
+async def _all(starts: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Start side by side. The first that fails ends the others, and is raised when they have ended."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for start in starts:
+                group.create_task(start)
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None

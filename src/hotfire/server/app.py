@@ -23,6 +23,7 @@ from hotfire.errors import (
 )
 from hotfire.instances.process import ProcessHost
 from hotfire.instances.zygotes import Zygotes
+from hotfire.region.blueprints import Blueprints
 from hotfire.region.caller import LONGEST_WAIT, Caller, Operation
 from hotfire.region.census import Census
 from hotfire.region.control import Control
@@ -31,6 +32,7 @@ from hotfire.region.identity import Identity
 from hotfire.region.journal import Journal
 from hotfire.region.logs import Logs
 from hotfire.region.private import Private
+from hotfire.region.requirements import PythonEnvironments
 from hotfire.region.runtime import Runtime
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
@@ -67,7 +69,9 @@ class Region:
         self._journal = Journal(home / "journal.sqlite")
         self._census = Census(self._store)
         instances = ProcessHost(Zygotes(environment, self._census), home / "instances")
-        self._endpoints = Endpoints(self._store, self._trees, instances, python, self._journal.add)
+        environments = PythonEnvironments(home / "environments", environment)
+        blueprints = Blueprints(self._store, self._trees, environments, python)
+        self._endpoints = Endpoints(self._store, self._trees, instances, blueprints, self._journal.add)
         runtime = Runtime(self._endpoints)
         self._services: Mapping[str, tuple[Service, Operations]] = {
             "sagemaker": (Service("sagemaker"), Control(self._store, self._endpoints)),

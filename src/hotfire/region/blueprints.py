@@ -1,0 +1,123 @@
+"""What endpoints are built by: a config and its models, completed to a plan of their fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from hotfire.errors import ArchiveError, InstanceError
+from hotfire.region.fleet import FleetPlan, VariantPlan
+from hotfire.region.requirements import PythonEnvironments
+from hotfire.region.store import Store
+from hotfire.region.trees import Trees
+from hotfire.resources import INSTALL_VARIABLE, PYTHON_VARIABLE, Model
+
+DEFAULT_STARTUP_SECONDS = 600.0
+"""Where the config names no ContainerStartupHealthCheckTimeoutInSeconds."""
+
+_REQUIREMENTS = "code/requirements.txt"
+
+
+class Blueprints:
+    """Draws blueprints from the store; `python` is what runs a model that names no other."""
+
+    def __init__(self, store: Store, trees: Trees, environments: PythonEnvironments, python: Path) -> None:
+        self._store, self._trees, self._environments, self._python = store, trees, environments, python
+
+    def draw(self, config_name: str) -> Blueprint:
+        """The config and its models as they are now, whatever becomes of them."""
+        config = self._store.config(config_name)
+        variants = config.variants if config else ()
+        models = {variant["ModelName"]: self._store.model(variant["ModelName"]) for variant in variants}
+        return Blueprint(self, variants, models)
+
+    def complete(self, variant: Mapping[str, Any], model: Model | None) -> VariantPlan:
+        """A variant's plan, with its model data in a tree of the region's own, and its Python at hand.
+
+        Takes its time: archives are unpacked, requirements installed. Raises ArchiveError, LoadFailed,
+        InstanceError.
+        """
+        if model is None:
+            raise InstanceError(f"the model {variant['ModelName']} is not there")
+        container = _container(model)
+        environment = dict(container.get("Environment", {}))
+        python = Path(environment.pop(PYTHON_VARIABLE, self._python))
+        tree = _tree(container, self._trees)
+        if environment.pop(INSTALL_VARIABLE, "") == "true":
+            python = self._environments.python(python, self._trees.path(tree) / _REQUIREMENTS)
+        return VariantPlan(
+            name=variant["VariantName"],
+            weight=variant.get("InitialVariantWeight", 1.0),
+            count=variant.get("InitialInstanceCount", 1),
+            instance_type=variant.get("InstanceType", ""),
+            tree=tree,
+            python=str(python),
+            environment=environment,
+            startup_timeout=float(
+                variant.get("ContainerStartupHealthCheckTimeoutInSeconds", DEFAULT_STARTUP_SECONDS)
+            ),
+            image=container.get("Image", ""),
+            serverless=variant.get("ServerlessConfig"),
+        )
+
+
+class Blueprint:
+    """A config and its models as they were when an endpoint was to be moved to them."""
+
+    def __init__(
+        self,
+        blueprints: Blueprints,
+        variants: tuple[Mapping[str, Any], ...],
+        models: Mapping[str, Model | None],
+    ) -> None:
+        self._blueprints, self._variants, self._models = blueprints, variants, models
+
+    def complete(self) -> FleetPlan:
+        """The plan of the fleet."""
+        return FleetPlan(
+            tuple(
+                self._blueprints.complete(variant, self._models[variant["ModelName"]])
+                for variant in self._variants
+            )
+        )
+
+
+def tree_urls(model: Model) -> list[str]:
+    """The addresses of the folders that a model names as its data."""
+    containers = [*model.request.get("Containers", ()), model.request.get("PrimaryContainer", {})]
+    urls = [
+        container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri") for container in containers
+    ]
+    return [url for url in urls if url]
+
+
+def _container(model: Model) -> Mapping[str, Any]:
+    containers = [*model.request.get("Containers", ()), model.request.get("PrimaryContainer")]
+    containers = [container for container in containers if container]
+    if len(containers) != 1:
+        raise InstanceError(
+            f"the model {model.name} has {len(containers)} containers; the local region takes one"
+        )
+    container: Mapping[str, Any] = containers[0]
+    return container
+
+
+def _tree(container: Mapping[str, Any], trees: Trees) -> str:
+    source = container.get("ModelDataSource", {}).get("S3DataSource", {})
+    url = source.get("S3Uri") or container.get("ModelDataUrl")
+    if not url:
+        return trees.admit([])
+    path = _local_path(url)
+    if source.get("S3DataType") == "S3Prefix" or source.get("CompressionType") == "None":
+        return trees.admit_folder(path)
+    return trees.admit_archive(path)
+
+
+def _local_path(url: str) -> Path:
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        message = f"model data at {url}: the local region reads file:// addresses"
+        raise ArchiveError(message, "Name a file:// address.")
+    return Path(unquote(parts.netloc + parts.path))
