@@ -21,7 +21,6 @@ ROWS = (
     ("region.private", "region.runtime", "region.control", "region.identity"),
     (
         "region.endpoints",
-        "region.requirements",
         "region.logs",
         "region.listing",
         "region.census",
