@@ -17,9 +17,10 @@ import psutil
 import pytest
 
 from hotfire.errors import DeadlineExceeded, LoadFailed, QueueFull
-from hotfire.instances import process
+from hotfire.instances import process, workers
 from hotfire.instances.base import Answer, Request, Spec
-from hotfire.instances.process import ProcessHost, ProcessInstance, Worker
+from hotfire.instances.process import ProcessHost, ProcessInstance
+from hotfire.instances.workers import Worker
 from hotfire.instances.zygotes import Zygotes
 
 pytestmark = pytest.mark.anyio
@@ -416,7 +417,7 @@ async def test_a_child_that_model_fn_forks_does_not_hide_that_the_holder_ends(se
 async def test_a_killed_worker_costs_the_request_in_hand_alone(
     serve: Serve, flag: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_QUICK_SECONDS", 60.0)  # so that one waits in the socket already
+    monkeypatch.setattr(workers, "_QUICK_SECONDS", 60.0)  # so that one waits in the socket already
     async with serve() as served:
         (pid,) = served.instance.pids
         await served.text("")
@@ -571,7 +572,7 @@ async def test_a_request_may_wait_for_a_worker_no_longer_than_for_its_answer(
 async def test_a_request_that_expires_in_the_socket_cannot_hold_the_worker_for_ever(
     serve: Serve, flag: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_QUICK_SECONDS", 60.0)
+    monkeypatch.setattr(workers, "_QUICK_SECONDS", 60.0)
     async with serve() as served:
         (pid,) = served.instance.pids
         await served.text("")

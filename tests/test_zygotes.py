@@ -12,7 +12,8 @@ import pytest
 
 from hotfire.errors import InstanceError, LoadFailed
 from hotfire.instances import zygotes as module
-from hotfire.instances.zygotes import Holder, Zygote, ZygoteKey, Zygotes
+from hotfire.instances.holders import Holder
+from hotfire.instances.zygotes import Zygote, ZygoteKey, Zygotes
 
 pytestmark = pytest.mark.anyio
 
