@@ -86,22 +86,24 @@ class Blueprint:
 
 def tree_urls(model: Model) -> list[str]:
     """The addresses of the folders that a model names as its data."""
-    containers = [*model.request.get("Containers", ()), model.request.get("PrimaryContainer", {})]
-    urls = [
-        container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri") for container in containers
+    sources = [
+        container.get("ModelDataSource", {}).get("S3DataSource", {}) for container in _containers(model)
     ]
-    return [url for url in urls if url]
+    return [source["S3Uri"] for source in sources if "S3Uri" in source]
 
 
 def _container(model: Model) -> Mapping[str, Any]:
-    containers = [*model.request.get("Containers", ()), model.request.get("PrimaryContainer")]
-    containers = [container for container in containers if container]
+    containers = _containers(model)
     if len(containers) != 1:
         raise InstanceError(
             f"the model {model.name} has {len(containers)} containers; the local region takes one"
         )
-    container: Mapping[str, Any] = containers[0]
-    return container
+    return containers[0]
+
+
+def _containers(model: Model) -> list[Mapping[str, Any]]:
+    primary = model.request.get("PrimaryContainer")
+    return [*model.request.get("Containers", ()), *([] if primary is None else [primary])]
 
 
 def _tree(container: Mapping[str, Any], trees: Trees) -> str:

@@ -1,0 +1,139 @@
+"""From a config and its models to a fleet's plan."""
+
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hotfire.errors import ArchiveError, InstanceError
+from hotfire.region.blueprints import Blueprints, tree_urls
+from hotfire.region.requirements import PythonEnvironments
+from hotfire.region.store import Store
+from hotfire.region.trees import Trees
+from hotfire.resources import EndpointConfig, Model
+
+PYTHON = Path(sys.executable)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "region.sqlite") as store:
+        yield store
+
+
+@pytest.fixture
+def trees(tmp_path: Path) -> Trees:
+    return Trees(tmp_path / "model-data")
+
+
+@pytest.fixture
+def blueprints(store: Store, trees: Trees, tmp_path: Path) -> Blueprints:
+    return Blueprints(store, trees, PythonEnvironments(tmp_path / "environments", {}), PYTHON)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    (folder / "code").mkdir(parents=True)
+    (folder / "code" / "inference.py").write_text("def model_fn(model_dir): ...\n")
+    return folder
+
+
+def put(store: Store, container: dict[str, Any] | None = None, **variant: Any) -> None:
+    request = {"ModelName": "m", "PrimaryContainer": container or {}}
+    store.put_model(Model("m", "arn:m", 0.0, request))
+    variants = [{"VariantName": "AllTraffic", "ModelName": "m", "InstanceType": "ml.m5.large", **variant}]
+    store.put_config(EndpointConfig("c", "arn:c", 0.0, {"ProductionVariants": variants}))
+
+
+def from_folder(folder: Path) -> dict[str, Any]:
+    data = {"S3Uri": f"{folder.as_uri()}/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    return {"ModelDataSource": {"S3DataSource": data}}
+
+
+def test_a_folder_becomes_a_tree_of_the_regions_own(
+    store: Store, trees: Trees, blueprints: Blueprints, folder: Path
+) -> None:
+    put(store, from_folder(folder))
+    (variant,) = blueprints.draw("c").complete().variants
+    assert (
+        trees.path(variant.tree) / "code" / "inference.py"
+    ).read_text() == "def model_fn(model_dir): ...\n"
+
+
+def test_an_archive_becomes_a_tree(store: Store, trees: Trees, blueprints: Blueprints, folder: Path) -> None:
+    archive = folder.parent / "a model.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder / "code" / "inference.py", "code/inference.py")
+    put(store, {"ModelDataUrl": archive.as_uri()})
+    (variant,) = blueprints.draw("c").complete().variants
+    assert [path.name for path in trees.path(variant.tree).rglob("*.py")] == ["inference.py"]
+
+
+def test_a_model_without_data_has_an_empty_tree(store: Store, trees: Trees, blueprints: Blueprints) -> None:
+    put(store, {"Image": "image"})
+    (variant,) = blueprints.draw("c").complete().variants
+    assert list(trees.path(variant.tree).iterdir()) == []
+
+
+def test_our_own_variables_are_read_and_taken_out(store: Store, blueprints: Blueprints) -> None:
+    put(store, {"Environment": {"HOTFIRE_PYTHON": "/elsewhere/python", "MINE": "1"}})
+    (variant,) = blueprints.draw("c").complete().variants
+    assert (variant.python, variant.environment) == ("/elsewhere/python", {"MINE": "1"})
+
+
+def test_requirements_that_are_absent_leave_the_python_as_it_is(store: Store, blueprints: Blueprints) -> None:
+    put(store, {"Environment": {"HOTFIRE_INSTALL_REQUIREMENTS": "true"}})
+    (variant,) = blueprints.draw("c").complete().variants
+    assert (variant.python, variant.environment) == (str(PYTHON), {})
+
+
+def test_what_the_variant_says_is_in_the_plan(store: Store, blueprints: Blueprints) -> None:
+    put(
+        store,
+        InitialInstanceCount=3,
+        InitialVariantWeight=0.5,
+        ContainerStartupHealthCheckTimeoutInSeconds=90,
+    )
+    (variant,) = blueprints.draw("c").complete().variants
+    assert (variant.count, variant.weight, variant.startup_timeout) == (3, 0.5, 90.0)
+
+
+def test_a_model_that_is_deleted_afterwards_is_still_in_the_blueprint(
+    store: Store, blueprints: Blueprints
+) -> None:
+    put(store)
+    blueprint = blueprints.draw("c")
+    store.delete_model("m")
+    store.delete_config("c")
+    assert [variant.name for variant in blueprint.complete().variants] == ["AllTraffic"]
+
+
+def test_a_model_that_was_never_there_is_named(store: Store, blueprints: Blueprints) -> None:
+    put(store)
+    store.delete_model("m")
+    with pytest.raises(InstanceError, match="the model m is not there"):
+        blueprints.draw("c").complete()
+
+
+def test_several_containers_are_refused(store: Store, blueprints: Blueprints) -> None:
+    put(store)
+    store.put_model(
+        Model("m", "arn:m", 0.0, {"ModelName": "m", "Containers": [{"Image": "a"}, {"Image": "b"}]})
+    )
+    with pytest.raises(InstanceError, match="2 containers"):
+        blueprints.draw("c").complete()
+
+
+def test_another_kind_of_address_is_refused(store: Store, blueprints: Blueprints) -> None:
+    put(store, {"ModelDataUrl": "s3://bucket/model.tar.gz"})
+    with pytest.raises(ArchiveError, match="s3://bucket"):
+        blueprints.draw("c").complete()
+
+
+def test_the_addresses_of_folders_are_those_that_a_model_names(folder: Path) -> None:
+    model = Model("m", "arn:m", 0.0, {"PrimaryContainer": from_folder(folder)})
+    assert tree_urls(model) == [f"{folder.as_uri()}/"]

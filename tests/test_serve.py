@@ -1,0 +1,168 @@
+"""`hotfire serve`: one model, without a region, in a process of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+ECHO = """\
+import json, os, time
+def model_fn(model_dir): return os.environ.get("SAGEMAKER_TEST", "")
+def input_fn(body, content_type): return json.loads(body)
+def predict_fn(data, model):
+    if data == "slow":
+        print("slow begins", flush=True)
+        time.sleep(1)
+    return [data, model]
+def output_fn(prediction, accept): return json.dumps(prediction)
+"""
+
+
+@contextmanager
+def serving(model: Path, **variables: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The server's address, from the line on which it says that it serves."""
+    environment = {**os.environ, "SAGEMAKER_MODEL_SERVER_WORKERS": "1", **variables}
+    with subprocess.Popen(
+        [sys.executable, "-m", "hotfire", "serve", str(model), "--port", "0"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                if "http://" in line:
+                    yield line.split("at ")[-1].strip().removesuffix("/invocations"), process
+                    return
+            raise AssertionError("it ended without a word")
+        finally:
+            process.kill()
+
+
+def post(url: str, value: object) -> tuple[int, bytes]:
+    request = urllib.request.Request(
+        f"{url}/invocations", json.dumps(value).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "a model"
+    (folder / "code").mkdir(parents=True)
+    (folder / "code" / "inference.py").write_text(ECHO)
+    return folder
+
+
+def test_a_folder_is_served_with_the_variables_of_the_process(model: Path) -> None:
+    with serving(model, SAGEMAKER_TEST="here") as (url, _):
+        assert urllib.request.urlopen(f"{url}/ping", timeout=10).status == 200
+        assert post(url, [1]) == (200, b'[[1], "here"]')
+
+
+def test_an_archive_is_served(model: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "model.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(model / "code" / "inference.py", "code/inference.py")
+    with serving(archive) as (url, _):
+        assert post(url, "x") == (200, b'["x", ""]')
+
+
+def test_a_handler_called_serve_is_found(model: Path) -> None:
+    (model / "code" / "inference.py").rename(model / "code" / "serve.py")
+    with serving(model) as (url, _):
+        assert post(url, 1) == (200, b'[1, ""]')
+
+
+def test_what_the_handler_prints_is_printed(model: Path) -> None:
+    with serving(model) as (url, process):
+        post(url, "slow")
+        assert process.stdout is not None
+        assert process.stdout.readline() == "slow begins\n"
+
+
+def test_sigterm_answers_what_is_in_hand_and_leaves_nothing(model: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with serving(model) as (url, process), ThreadPoolExecutor() as pool:
+        family = psutil.Process(process.pid).children(recursive=True)
+        answer = pool.submit(post, url, "slow")
+        assert process.stdout is not None
+        assert process.stdout.readline() == "slow begins\n"
+        process.send_signal(signal.SIGTERM)
+        assert answer.result(10) == (200, b'["slow", ""]')
+        assert process.wait(10) == 0
+        _, alive = psutil.wait_procs(family, timeout=5)
+        assert alive == []
+
+
+def test_a_port_in_use_is_one_line(model: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "hotfire", "serve", str(model), "--port", str(port)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert f"port {port} is in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hotfire", "serve", str(tmp_path / "absent")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "absent" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_handler_that_cannot_load_is_told_to_every_request(model: Path) -> None:
+    (model / "code" / "inference.py").write_text(
+        "def model_fn(model_dir): raise ValueError('no such weights')\n"
+    )
+    environment = {**os.environ, "SAGEMAKER_MODEL_SERVER_WORKERS": "1"}
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with subprocess.Popen(
+        [sys.executable, "-m", "hotfire", "serve", str(model), "--port", str(port)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                if "Every request is told so" in line:
+                    break
+            status, body = post(f"http://127.0.0.1:{port}", 1)
+            assert status == 500
+            assert b"no such weights" in body
+            assert b"Traceback" in body
+        finally:
+            process.kill()
