@@ -55,35 +55,6 @@ def test_up_again_says_that_it_is_up(region: dict[str, object]) -> None:
     assert 'eval "$(hotfire env)"' in again.stdout
 
 
-def test_a_port_in_use_is_told_with_the_way_out() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        done = hotfire("up", "--port", str(port))
-    assert done.returncode == 1
-    assert done.stderr.splitlines() == [
-        f"Error: port {port} is in use by another program",
-        "  → Name another: `hotfire up --port N`.",
-    ]
-    assert address.find(home()) is None
-
-
-def test_a_region_of_another_version_is_told_with_the_way_out(region: dict[str, object]) -> None:
-    # The version is this one's word on itself; a program of another version is the same in reverse.
-    code = (
-        "import sys, hotfire\n"
-        "hotfire.__version__ = '99.0'\n"
-        "from hotfire.__main__ import main\n"
-        "sys.argv = ['hotfire', 'env']\n"
-        "sys.exit(main())\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "is of Hotfire" in done.stderr
-    assert "hotfire down && hotfire up" in done.stderr
-
-
 def test_down_stops_the_region_and_says_so(region: dict[str, object]) -> None:
     done = hotfire("down")
     assert (done.returncode, done.stdout) == (0, "The local region is stopped.\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,8 @@ def status(output: Output, environment: Environment) -> None:
 @options.environment
 def logs(output: Output, environment: Environment, follow: bool) -> None:
     """Show what the model printed."""
+    if follow:
+        gc.enable()  # which a short command does without
     events = deployer(output, environment).log_events(follow=follow)
     try:
         for event in events:

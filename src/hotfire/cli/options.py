@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -40,8 +39,6 @@ def environment(function: Function) -> Function:
     def with_environment(output: Output, *, env_name: str | None, config: Path | None, **more: Any) -> Any:
         from hotfire.environment import load
 
-        # What boto3 reads lives as long as the command: collecting it again and again takes a sixth of it.
-        gc.set_threshold(20_000)
         loaded = load(env_name, config=config)
         for note in loaded.notes:
             output.note(f"Note: {note}")
