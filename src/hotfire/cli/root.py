@@ -21,7 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "rollback": ("deploy", "Go back to the version before."),
     "delete": ("deploy", "Delete the endpoint and all that was made for it."),
     "pack": ("pack", "Write model.tar.gz."),
-    "serve": ("serve", "Serve one model by the container's contract, without a region."),
+    "serve": ("serve", "Serve MODEL, a folder or a model.tar.gz, as SageMaker's container does."),
     "up": ("region", "Start the local region in the background, if it is not up."),
     "down": ("region", "Stop the local region."),
     "env": ("region", "Print the variables that point any AWS client at the local region."),
