@@ -6,7 +6,6 @@ import csv
 import io
 import logging
 import random
-import urllib.error
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -70,8 +69,9 @@ def _rows(source: str) -> Iterator[tuple[str, str]]:
     try:
         missing = [column for column in _COLUMNS if column not in (rows.fieldnames or ())]
         if missing:
-            there = ", ".join(rows.fieldnames or ()) or "none at all"
-            raise UserError(f"{source} has no column {' and no column '.join(missing)}; its columns: {there}")
+            there = " ".join(", ".join(rows.fieldnames or ["none at all"]).split())
+            lacks = " and no column ".join(missing)
+            raise UserError(f"{source} has no column {lacks}; its columns: {there:.80}")
         for row in rows:
             if any(row.get(None, ())):
                 place = f"{source}, line {rows.line_num}"
@@ -91,8 +91,8 @@ def _text(source: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{source} is not UTF-8 text (byte {error.start})") from error
-    except (OSError, urllib.error.URLError) as error:
-        raise UserError(f"cannot read {source}: {error}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {source}: {error.strerror or error}") from error
 
 
 def sampled(headlines: Sequence[Headline], size: float, rng: random.Random | None) -> list[Headline]:

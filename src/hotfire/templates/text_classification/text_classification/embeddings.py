@@ -40,5 +40,7 @@ def _lines(file: str) -> Iterator[str]:
         # Only a line feed ends a line here: some words hold other characters that Python takes for one.
         with Path(file).open(encoding="utf-8", newline="\n") as lines:
             yield from lines
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {file}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not UTF-8 text") from error
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}") from error

@@ -34,9 +34,9 @@ def run(options: Options, name: str, root: Path = EXPERIMENTS, tensorboard: Path
     # The tensors are too small to share among threads, and one thread adds up in the same order everywhere.
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
-    parts = _read(options)
-    classifier = _untrained(options, parts.train)
     with experiments.new(root, name) as draft:
+        parts = _read(options)
+        classifier = _untrained(options, parts.train)
         epochs = _train(classifier, parts, options, tensorboard / draft.id)
         evaluation = _evaluate(classifier, parts.test)
         _write_json(draft.folder / "config.json", _config(draft.id, options))

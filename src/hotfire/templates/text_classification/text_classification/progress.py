@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -17,19 +18,25 @@ T = TypeVar("T")
 
 
 class Bar(Generic[T]):
-    """Goes through `batches` as often as asked, with a bar where someone watches and tqdm is installed."""
+    """Goes through `batches` as often as asked, with a bar where someone watches."""
 
     def __init__(self, batches: Iterable[T]) -> None:
         self._batches = batches
+        self._is_shown = sys.stderr.isatty() and _has_tqdm()
 
     def __iter__(self) -> Iterator[T]:
-        if not sys.stderr.isatty():
+        if not self._is_shown:
             return iter(self._batches)
-        try:
-            from tqdm import tqdm
-        except ModuleNotFoundError:
-            return iter(self._batches)
-        return iter(tqdm(self._batches, leave=False, unit="batch"))
+        from tqdm import tqdm
+
+        return iter(tqdm(self._batches, leave=False, unit=" batches"))
+
+
+def _has_tqdm() -> bool:
+    there = importlib.util.find_spec("tqdm") is not None
+    if not there:
+        log.info("no progress bars without tqdm: pip install -r requirements-train.txt")
+    return there
 
 
 def line(epoch: Epoch) -> None:
