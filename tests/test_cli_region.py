@@ -55,6 +55,15 @@ def test_up_again_says_that_it_is_up(region: dict[str, object]) -> None:
     assert 'eval "$(hotfire env)"' in again.stdout
 
 
+def test_of_several_that_start_it_at_once_all_get_the_one_region() -> None:
+    command = [sys.executable, "-m", "hotfire", "up", "--json"]
+    starting = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+    told = [process.communicate(timeout=60) for process in starting]
+    hotfire("down")
+    assert [process.returncode for process in starting] == [0, 0, 0, 0], told
+    assert len({json.loads(out)["pid"] for out, _ in told}) == 1
+
+
 def test_down_stops_the_region_and_says_so(region: dict[str, object]) -> None:
     done = hotfire("down")
     assert (done.returncode, done.stdout) == (0, "The local region is stopped.\n")

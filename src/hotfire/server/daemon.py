@@ -30,6 +30,7 @@ _PORTS_TRIED = 100
 _SECONDS_TO_START = 30.0
 _SECONDS_TO_STOP = 40.0
 _LOG = "region.log"
+_RUNS_ALREADY = "a region runs already"
 _KEPT_FROM_HANDLERS = ("AWS_", "HOTFIRE_", "SAGEMAKER_", "DEPLOY_ENV", "PYTHON", "TS_")
 """Variables of whoever starts the region that have nothing to say in a container."""
 
@@ -138,7 +139,7 @@ def _lock(home: Path) -> Iterator[IO[str]]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            message = f"a region runs already over {home}"
+            message = f"{_RUNS_ALREADY} over {home}"
             raise RegionError(message, "`hotfire down` ends it.") from error
         yield file
 
@@ -192,13 +193,17 @@ def _start_time(pid: int) -> float | None:
 def _await_region(home: Path, process: subprocess.Popen[bytes], begun: int, port: int | None) -> Address:
     deadline = time.monotonic() + _SECONDS_TO_START
     while time.monotonic() < deadline:
+        ended = process.poll() is not None
         file = RegionFile.read(home)
-        if file is not None and file.pid == process.pid:
+        # Another command may have started one at the same moment: then that one is ours too.
+        if file is not None and (ended or file.pid == process.pid):
             region = find(home)
             if region is not None:
                 return region
-        if process.poll() is not None:
-            return _why_it_ended(home, begun, port)
+        if ended:
+            printed = _printed(home, begun)
+            if _RUNS_ALREADY not in printed:
+                raise _why_it_ended(home, printed, port)
         time.sleep(0.01)
     process.kill()
     raise RegionError(
@@ -206,17 +211,17 @@ def _await_region(home: Path, process: subprocess.Popen[bytes], begun: int, port
     )
 
 
-def _why_it_ended(home: Path, begun: int, port: int | None) -> Address:
-    # Another command may have started one at the same moment: then that one is ours too.
-    running = find(home)
-    if running is not None:
-        return running
+def _printed(home: Path, begun: int) -> str:
+    """What the region's log holds from there on."""
     with (home / _LOG).open("rb") as log:
         log.seek(begun)
-        printed = log.read().decode("utf-8", "replace").strip()
+        return log.read().decode("utf-8", "replace").strip()
+
+
+def _why_it_ended(home: Path, printed: str, port: int | None) -> RegionError:
     if port is not None and f"port {port} is in use" in printed:
-        raise PortInUse(f"port {port} is in use by another program", "Name another: `hotfire up --port N`.")
-    raise RegionError(
+        return PortInUse(f"port {port} is in use by another program", "Name another: `hotfire up --port N`.")
+    return RegionError(
         f"the region did not start: {printed or 'it printed nothing'}", f"Its log: {home / _LOG}"
     )
 
