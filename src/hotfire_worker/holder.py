@@ -7,10 +7,11 @@ import sys
 import time
 import traceback
 from functools import partial
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from hotfire_worker import output, worker
 from hotfire_worker.parent import Parent, settle
+from hotfire_worker.requirements import unmet
 from hotfire_worker.service import Service
 from hotfire_worker.wire import Channel, Header
 
@@ -24,17 +25,12 @@ def main(spec: Spec, channel: Channel, descriptor: int) -> None:
     _stand_apart(spec, channel)
     printed = output.redirect(descriptor)
     _enter(spec)
-    started = time.perf_counter()
-    threads = _thread_count()
     try:
-        service = _load(spec)
-    except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt too: it cannot serve
-        channel.send({"event": "failed", "message": _message(error), "trace": _text(traceback.format_exc())})
-        return
+        service = _load(spec, channel)
     finally:
         printed.finish()
-    unsafe = "processes are not forked here" if spec["alone"] else _why_not_fork(threads)
-    channel.send({"event": "loaded", "seconds": time.perf_counter() - started, "unsafe": unsafe})
+    if service is None:
+        return
     serve = partial(worker.main, service, spec["threads"], printed)
     settle()
     forker = Parent(channel)
@@ -79,12 +75,25 @@ def _enter(spec: Spec) -> None:
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
 
 
-def _load(spec: Spec) -> Service:
+def _load(spec: Spec, channel: Channel) -> Optional[Service]:
+    """The loaded handler, or None; how it went is said."""
     import torch
 
+    wanting = unmet(spec["model_dir"])
+    if wanting:
+        sys.stdout.write("hotfire: " + wanting + "\n")
     # Threads that the load starts would not be there in a forked worker, which then waits for them for ever.
     torch.set_num_threads(1)
-    return Service(spec["model_dir"])
+    threads, started = _thread_count(), time.perf_counter()
+    try:
+        service = Service(spec["model_dir"])
+    except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt too: it cannot serve
+        message = ". ".join(part for part in (_message(error), wanting) if part)
+        channel.send({"event": "failed", "message": message, "trace": _text(traceback.format_exc())})
+        return None
+    unsafe = "processes are not forked here" if spec["alone"] else _why_not_fork(threads)
+    channel.send({"event": "loaded", "seconds": time.perf_counter() - started, "unsafe": unsafe})
+    return service
 
 
 def _why_not_fork(threads_before: int) -> str:
