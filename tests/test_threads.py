@@ -1,4 +1,4 @@
-"""How many threads a worker computes with; each in a process of its own, since the number is the process's."""
+"""How many threads a worker computes with, in a process of its own: torch's number is the process's."""
 
 import os
 import subprocess
