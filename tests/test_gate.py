@@ -2,7 +2,7 @@ import base64
 
 import pytest
 
-from hotfire.address import Key
+from hotfire.address import Key, prove
 from hotfire.errors import AccessDenied, UnrecognizedClient
 from hotfire.server.gate import Gate, Scope, Visitors, scope
 
@@ -162,6 +162,12 @@ def test_a_cookie_outlives_the_regions_process() -> None:
     before = Visitors(KEY, 4774)
     cookie = cookie_of(before.enter(before.issue()))
     assert Visitors(KEY, 4774).knows(cookie) is True
+
+
+@pytest.mark.parametrize("nonce", ["console", "session", f"console {KEY.secret_key}"])
+def test_the_proof_that_anybody_may_ask_for_opens_nothing(nonce: str) -> None:
+    proof = prove(KEY.secret_key, nonce)
+    assert Visitors(KEY, 4774).knows({"cookie": f"hotfire-4774={proof}"}) is False
 
 
 def test_a_cookie_ends_with_the_key() -> None:

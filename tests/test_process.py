@@ -739,6 +739,16 @@ async def test_stopping_ends_when_the_last_request_expires(serve: Serve, flag: P
     assert [type(one) for one in results] == [DeadlineExceeded] * 2
 
 
+async def test_stopping_does_not_wait_for_an_answer_that_nobody_waits_for(serve: Serve) -> None:
+    async with serve() as served:
+        gone = await served.begin("print('begun'); time.sleep(1000)", limit=1000.0)
+        await until(lambda: served.printed)
+        stopping = asyncio.create_task(served.instance.stop())
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait_for(stopping, 20)
+
+
 async def test_a_worker_that_dies_while_stopping_is_replaced_for_those_who_wait(
     serve: Serve, flag: Path
 ) -> None:

@@ -10,6 +10,7 @@ import socket
 import stat
 from collections import deque
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ class ProcessInstance:
         if len(self._waiting) >= _MOST_WAITING:
             raise QueueFull(f"{_MOST_WAITING} requests wait already")
         job = Job(request, min(request.limit, settings.response_timeout), self._expire)
+        job.future.add_done_callback(self._settled)
         self._waiting.append(job)
         self._dispatch()
         if not self._workers:
@@ -99,7 +101,7 @@ class ProcessInstance:
     async def stop(self) -> None:
         """End, after the requests in hand are answered."""
         self._stopping = True
-        if self.load:
+        if self._is_owing():
             await self._quiet.wait()
         tasks = [task for task in (self._furnishing, self._recovery) if task is not None]
         if self._recovery is not None:
@@ -187,8 +189,15 @@ class ProcessInstance:
             job = self._waiting.popleft()
             if not job.future.done():
                 worker.give(job)
-        if self._stopping and not self.load:
+
+    def _settled(self, _: asyncio.Future[Answer]) -> None:
+        if self._stopping and not self._is_owing():
             self._quiet.set()
+
+    def _is_owing(self) -> bool:
+        """Whether anybody waits for an answer."""
+        jobs = chain(self._waiting, *(worker.jobs for worker in self._workers))
+        return not all(job.future.done() for job in jobs)
 
     def _worker_lost(self, worker: Worker) -> None:
         """Answer the request that it had in hand; what waited goes to another."""
@@ -210,7 +219,6 @@ class ProcessInstance:
             job.settle(_server_error("Worker died."))
         if job in self._waiting:
             self._waiting.remove(job)
-            self._dispatch()
             return
         for worker in self._workers:
             if worker.jobs and worker.jobs[0] is job:
@@ -236,7 +244,6 @@ class ProcessInstance:
         if not self._workers:
             while self._waiting:
                 self._waiting.popleft().settle(_server_error("Worker died."))
-            self._dispatch()
 
 
 class ProcessHost:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import json
 import logging
+import math
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -38,12 +40,14 @@ from hotfire.region.store import Store
 from hotfire.region.trees import Trees
 from hotfire.region.wire import Request, Response, Service
 from hotfire.server.gate import Gate, Scope, Visitors, scope
+from hotfire.server.http import read_body
 
 WAIT_HEADER = "x-hotfire-wait"
 MOST_BYTES = 64 * 1024 * 1024
 """Of a request's body; the services' own limits are lower and are told in their own words."""
 
 _FLUSH_SECONDS = 0.5
+_CLOSE = (("connection", "close"),)
 _TARGETS = {"SageMaker": "sagemaker", "Logs_20140328": "logs"}
 _log = logging.getLogger("hotfire.region")
 
@@ -86,6 +90,7 @@ class Region:
         self._console = Console(self._store, runtime, visitors)
         self._private = Private(key, self._store, self._trees, instances, visitors, self.stop)
         self._flusher: asyncio.Task[None] | None = None
+        self._reading: set[asyncio.Task[Any] | None] = set()
         self.on_stop: Callable[[], None] = lambda: None
 
     def open(self) -> None:
@@ -95,8 +100,11 @@ class Region:
         self._flusher = asyncio.get_running_loop().create_task(self._flush())
 
     def stop(self) -> None:
-        """Begin to end: nobody is held any longer."""
+        """Begin to end: nobody is held any longer, and what has not come in whole is not waited for."""
         self._endpoints.release()
+        for task in self._reading:
+            if task is not None:
+                task.cancel()
         self.on_stop()
 
     async def close(self) -> None:
@@ -112,14 +120,23 @@ class Region:
         """Answer an HTTP request, by ASGI."""
         if given["type"] != "http":
             return
+        with contextlib.suppress(ConnectionError):
+            await _send(send, await self._answer(given, receive))
+
+    async def _answer(self, given: Scoped, receive: Any) -> Response:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in given["headers"]}
-        body = await _body(receive, headers)
+        task = asyncio.current_task()
+        self._reading.add(task)
+        try:
+            body = await read_body(receive, MOST_BYTES)
+        except asyncio.CancelledError:
+            return Response(503, _CLOSE, b"")
+        finally:
+            self._reading.discard(task)
         if body is None:
-            response = Response(413, (("connection", "close"),), b"")
-        else:
-            path, query = given["raw_path"].decode("latin-1"), given["query_string"].decode("latin-1")
-            response = await self.respond(Request(given["method"], path, query, headers, body))
-        await _send(send, response)
+            return Response(413, _CLOSE, b"")
+        path, query = given["raw_path"].decode("latin-1"), given["query_string"].decode("latin-1")
+        return await self.respond(Request(given["method"], path, query, headers, body))
 
     async def respond(self, request: Request) -> Response:
         """The answer to a request, whosever it is."""
@@ -176,8 +193,11 @@ class Region:
             return _json(403, {"error": {"message": error.message, "advice": error.advice}})
         except HotfireError as error:
             return _json(400, {"error": {"message": error.message, "advice": error.advice}})
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             return _json(400, {"error": {"message": f"the request is not understood: {error!r}"}})
+        except Exception as error:  # noqa: BLE001  # the client is told, and the region goes on
+            _log.exception("a bug in Hotfire, met by %s %s", request.method, request.path)
+            return _json(500, {"error": {"message": f"a fault of the local region: {error!r}"}})
 
     async def _flush(self) -> None:
         while True:
@@ -197,28 +217,10 @@ def _service_name(request: Request, signed: Scope | None) -> str | None:
 
 def _wait(headers: Mapping[str, str]) -> float:
     try:
-        return max(float(headers[WAIT_HEADER]), 0.0)
+        seconds = float(headers[WAIT_HEADER])
     except (KeyError, ValueError):
         return LONGEST_WAIT
-
-
-async def _body(receive: Any, headers: Mapping[str, str]) -> bytes | None:
-    """The whole body; None if it is longer than any may be."""
-    if int(headers.get("content-length", "0")) > MOST_BYTES:
-        return None
-    message = await receive()
-    if not message.get("more_body"):
-        return message.get("body", b"")  # type: ignore[no-any-return]
-    parts, size = [], 0
-    while True:
-        part = message.get("body", b"")
-        parts.append(part)
-        size += len(part)
-        if size > MOST_BYTES:
-            return None
-        if not message.get("more_body"):
-            return b"".join(parts)
-        message = await receive()
+    return max(seconds, 0.0) if math.isfinite(seconds) else LONGEST_WAIT
 
 
 async def _send(send: Any, response: Response) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 
 from hotfire.errors import DeadlineExceeded, LoadFailed, QueueFull
 from hotfire.instances.base import Answer, Instance, Request
-from hotfire.server.http import RAW_HEADERS
+from hotfire.server.http import RAW_HEADERS, read_body
 
 MOST_HEADER_BYTES = 8192
 """TorchServe refuses requests whose headers are longer."""
 MOST_BYTES = 1024 * 1024 * 1024
-"""Bodies beyond any limit that may be set are not even read."""
+"""Bodies beyond any limit that may be set are not kept."""
 
 _NO_LIMIT = 365 * 24 * 3600.0
 _HEALTHY = {"status": "Healthy"}
@@ -52,7 +52,10 @@ class Container:
         if scope["type"] != "http":
             return
         headers = scope["extensions"][RAW_HEADERS]
-        body = await _read(receive)
+        try:
+            body = await read_body(receive, MOST_BYTES)
+        except ConnectionError:
+            return
         if sum(len(name) + len(value) for name, value in headers) > MOST_HEADER_BYTES:
             answer = _refusal(400, "BadRequestException", "Invalid HTTP message.")
         elif body is None:
@@ -98,19 +101,6 @@ def _json(status: int, value: Any) -> Answer:
 
 def _refusal(status: int, kind: str, message: str) -> Answer:
     return _json(status, {"code": status, "type": kind, "message": message})
-
-
-async def _read(receive: Any) -> bytes | None:
-    """The whole body; None if it is longer than any may be."""
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        more = message.get("more_body", False)
-        if size > MOST_BYTES:
-            return None
-    return b"".join(parts)
 
 
 async def _write(send: Any, method: str, answer: Answer) -> None:

@@ -29,6 +29,12 @@ _HOST = "127.0.0.1"
 _PORTS_TRIED = 100
 _SECONDS_TO_START = 30.0
 _SECONDS_TO_STOP = 40.0
+_SECONDS_TO_ANSWER = 30
+"""Requests in hand get so long when the region ends; SageMaker gives a container as much."""
+_SECONDS_KEPT_ALIVE = 75
+"""Longer than the common clients keep a connection that they do not use."""
+_CLOCK_ERROR = 1.5
+"""By so many seconds the time at which a process started may seem to change when the clock is set."""
 _LOG = "region.log"
 _RUNS_ALREADY = "a region runs already"
 _KEPT_FROM_HANDLERS = ("AWS_", "HOTFIRE_", "SAGEMAKER_", "DEPLOY_ENV", "PYTHON", "TS_")
@@ -107,7 +113,14 @@ async def _serve(home: Path, listener: socket.socket) -> None:
     environment = _environment_of_handlers(variables_of_process())
     region = Region(home, key, _HOST, port, Path(sys.executable), environment)
     config = uvicorn.Config(
-        region, lifespan="off", log_level="warning", access_log=False, server_header=False
+        region,
+        lifespan="off",
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_SECONDS_KEPT_ALIVE,
+        timeout_graceful_shutdown=_SECONDS_TO_ANSWER,
     )
     server = Server(config)
     region.on_stop = server.end
@@ -175,7 +188,8 @@ def _end_predecessor(home: Path) -> None:
             # Each leads a group. While the group has members its number is nobody else's, so where the leader
             # is gone the group is still the one that it was.
             with contextlib.suppress(ProcessLookupError):
-                if _start_time(process.pid) in (None, process.start_time):
+                started = _start_time(process.pid)
+                if started is None or abs(started - process.start_time) < _CLOCK_ERROR:
                     os.killpg(process.pid, signal.SIGKILL)
             store.remove_process(process.pid)
     shutil.rmtree(home / "instances", ignore_errors=True)
@@ -199,6 +213,7 @@ def _await_region(home: Path, process: subprocess.Popen[bytes], begun: int, port
         if file is not None and (ended or file.pid == process.pid):
             region = find(home)
             if region is not None:
+                process.returncode = process.returncode or 0  # it outlives us, of which Popen would warn
                 return region
         if ended:
             printed = _printed(home, begun)
@@ -206,6 +221,7 @@ def _await_region(home: Path, process: subprocess.Popen[bytes], begun: int, port
                 raise _why_it_ended(home, printed, port)
         time.sleep(0.01)
     process.kill()
+    process.wait()
     raise RegionError(
         f"the region did not come up within {_SECONDS_TO_START:.0f} s", f"Its log: {home / _LOG}"
     )

@@ -13,6 +13,26 @@ RAW_HEADERS = "hotfire.raw_headers"
 """The extension of an ASGI scope that holds them; ASGI's own have their names in lower case."""
 
 
+async def read_body(receive: Any, most: int) -> bytes | None:
+    """A request's whole body; None if it is longer than `most` bytes. Raises ConnectionError.
+
+    One that is too long is read to its end and not kept: a client that is cut off while it sends may not
+    see the answer.
+    """
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError("the client went away")
+        part = message.get("body", b"")
+        size += len(part)
+        parts.append(part)
+        if size > most:
+            parts.clear()
+        more = message.get("more_body", False)
+    return b"".join(parts) if size <= most else None
+
+
 class Server(uvicorn.Server):
     """Serves until it is told to end."""
 
