@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -65,9 +66,25 @@ def test_of_several_that_start_it_at_once_all_get_the_one_region() -> None:
 
 
 def test_down_stops_the_region_and_says_so(region: dict[str, object]) -> None:
+    process = psutil.Process(int(str(region["pid"])))
     done = hotfire("down")
     assert (done.returncode, done.stdout) == (0, "The local region is stopped.\n")
-    assert not psutil.pid_exists(int(str(region["pid"])))
+    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_down_ends_where_nobody_asks_what_became_of_a_process() -> None:
+    """As in a container whose process of number 1 is the user's own program."""
+    if shutil.which("unshare") is None:
+        (pytest.fail if "HOTFIRE_TEST_ALL" in os.environ else pytest.skip)("apt-get install util-linux")
+    first = (
+        "import subprocess, sys\n"
+        "for command in ('up', 'down'):\n"
+        "    subprocess.run([sys.executable, '-m', 'hotfire', command], check=True)\n"
+    )
+    alone = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    done = subprocess.run([*alone, sys.executable, "-c", first], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "The local region is stopped."
 
 
 def test_down_without_a_region_is_no_error() -> None:

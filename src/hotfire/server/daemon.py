@@ -17,12 +17,15 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from hotfire import __version__
 from hotfire.address import Address, RegionFile, find, load_or_create_key
 from hotfire.environment import variables_of_process
 from hotfire.errors import PortInUse, RegionError
+
+if TYPE_CHECKING:
+    import psutil
 
 PORT = 4774
 _HOST = "127.0.0.1"
@@ -78,11 +81,24 @@ def stop(home: Path) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(region.pid)
         region.call("POST", "/_hotfire/stop")
-        try:
-            process.wait(_SECONDS_TO_STOP)
-        except psutil.TimeoutExpired:
+        if not _ends(process):
             process.kill()
-            process.wait(_SECONDS_TO_STOP)
+            _ends(process)
+    return True
+
+
+def _ends(process: psutil.Process) -> bool:
+    """Whether it is gone within the time that it has; that nobody asks what became of it is no matter.
+
+    In a container the process of number 1 may be a program that never asks.
+    """
+    import psutil
+
+    deadline = time.monotonic() + _SECONDS_TO_STOP
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
     return True
 
 
