@@ -8,6 +8,7 @@ from typing import Any
 
 from sagemaker_inference.content_types import JSON
 from sagemaker_inference.errors import UnsupportedFormatError
+from sagemaker_inference.utils import parse_accept
 
 from text_classification.prediction import Classifier, Prediction
 
@@ -33,7 +34,7 @@ def predict_fn(texts: list[str], classifier: Classifier) -> list[Prediction]:
 
 def output_fn(predictions: list[Prediction], accept: str) -> str:
     """One object for each text, in their order."""
-    if JSON not in accept:
+    if JSON not in parse_accept(accept):
         raise UnsupportedFormatError(accept)
     return json.dumps(
         [{"probabilities": one.probabilities, "top_n_grams": one.top_n_grams} for one in predictions]

@@ -10,6 +10,7 @@ import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,15 +92,15 @@ def _text(source: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{source} is not UTF-8 text (byte {error.start})") from error
-    except OSError as error:
-        raise UserError(f"cannot read {source}: {error.strerror or error}") from error
+    except (OSError, HTTPException) as error:
+        raise UserError(f"cannot read {source}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def sampled(headlines: Sequence[Headline], size: float, rng: random.Random | None) -> list[Headline]:
     """A share (`size` up to 1) or a number of the headlines: by chance, or the first ones without `rng`."""
     if size > len(headlines):
         raise UserError(f"--data-size is {size:g}, and there are {len(headlines)} rows")
-    wanted = round(len(headlines) * size) if size <= 1 else int(size)
+    wanted = max(1, round(len(headlines) * size)) if size <= 1 else int(size)
     return rng.sample(headlines, wanted) if rng else list(headlines[:wanted])
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from text_classification.errors import UserError
 
 LATEST = "latest"
+_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ def find(root: Path, id: str = LATEST) -> Experiment:
         return there[wanted]
     if not there:
         raise UserError(f"there is no experiment in {root} yet: run train.py first")
-    raise UserError(f"there is no experiment {id!r}. There are: {', '.join(there)}")
+    newest = list(there)[:_NAMED]
+    more = f" and {len(there) - _NAMED} older ones" if len(there) > _NAMED else ""
+    raise UserError(f"there is no experiment {id!r}. There are: {', '.join(newest)}{more}")
 
 
 @contextmanager
@@ -72,6 +75,7 @@ def make_latest(experiment: Experiment) -> None:
     """Let `latest` point to it: in one step, so that it never points nowhere."""
     root = experiment.folder.parent
     link = root / f".{LATEST}-{experiment.id}"
+    link.unlink(missing_ok=True)
     link.symlink_to(experiment.id, target_is_directory=True)
     link.replace(root / LATEST)
 

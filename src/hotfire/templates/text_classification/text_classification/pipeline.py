@@ -97,7 +97,8 @@ def _train(classifier: Classifier, parts: Split, options: Options, tensorboard: 
 
 
 def _encoded(classifier: Classifier, rows: Sequence[Headline]) -> list[tuple[list[int], int]]:
-    texts = (classifier.tokenizer.encode(classifier.tokens(row.title)) for row in rows)
+    tokens = (classifier.tokens(classifier.preprocess(row.title)) for row in rows)
+    texts = map(classifier.tokenizer.encode, tokens)
     return list(zip(texts, classifier.labels.encode(row.category for row in rows), strict=True))
 
 

@@ -79,9 +79,9 @@ class Classifier:
         self.labels.save(folder / "y_tokenizer.json")
         torch.save(self.model.state_dict(), folder / "weights.pt")
 
-    def tokens(self, text: str) -> list[str]:
-        """What the model reads of a raw text."""
-        return self.tokenizer.split(self.preprocess(text))[:_TOKENS_AT_MOST]
+    def tokens(self, preprocessed: str) -> list[str]:
+        """What the model reads of a preprocessed text."""
+        return self.tokenizer.split(preprocessed)[:_TOKENS_AT_MOST]
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """A prediction for each text, whatever it holds: unknown words, or nothing."""
@@ -92,7 +92,7 @@ class Classifier:
 
     def _predict(self, texts: Sequence[str]) -> list[Prediction]:
         preprocessed = [self.preprocess(text) for text in texts]
-        tokens = [self.tokenizer.split(text)[:_TOKENS_AT_MOST] for text in preprocessed]
+        tokens = [self.tokens(text) for text in preprocessed]
         with torch.inference_mode():
             logits, activations = self.model(padded([self.tokenizer.encode(each) for each in tokens]))
             probabilities = logits.softmax(dim=1).tolist()
