@@ -224,9 +224,9 @@ def test_on_a_terminal_the_next_line_overwrites_it(
 ) -> None:
     monkeypatch.setattr(Output, "is_watched", property(lambda _: True))
     progress = Progress(Output())
-    progress.state("Creating", 1.0)
-    progress.state("Creating", 2.0)
+    progress.state("Creating", 0.1)
+    progress.state("Creating", 20.1)
     progress.call("tag endpoint tiny")
     captured = capsys.readouterr()
-    assert captured.err.replace("\x1b[K", "") == "\r  Creating 1 s\r  Creating 2 s\r"
+    assert captured.err.replace("\x1b[K", "") == "\r  Creating …\r  Creating 20 s …\r"
     assert captured.out == "  tag endpoint tiny\n"

@@ -34,7 +34,9 @@ class Progress:
     def state(self, status: str, seconds: float) -> None:
         """The state, which is the same for many calls."""
         if self._output.is_watched:
-            self._output.live(f"  {status} {seconds:.0f} s")
+            # A local region holds its answer until the state has changed: no clock would tick.
+            so_far = f" {seconds:.0f} s" if seconds >= 1 else ""
+            self._output.live(f"  {status}{so_far} …")
         elif status != self._state:
             self._output.note(f"  {status}")
         self._state = status
