@@ -8,7 +8,7 @@ SOURCES := pyproject.toml README.md $(shell find src -type f -not -path '*/__pyc
 
 DEMO := .demo
 # The demo's region keeps its state under the project, away from a region of the user's own.
-DEMO_ENV := HOTFIRE_HOME="$(CURDIR)/$(DEMO)/home" PATH="$(CURDIR)/$(BIN):$$PATH"
+DEMO_ENV := HOTFIRE_HOME="$(CURDIR)/$(DEMO)/home" MPLCONFIGDIR="$(CURDIR)/$(DEMO)/matplotlib" PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .PHONY: help demo demo-stop test lint bench clean
 .DEFAULT_GOAL := help
@@ -26,7 +26,8 @@ test: $(VENV)/test  ## ruff, mypy and pytest, against the built wheel
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	PYTHONSAFEPATH=1 $(BIN)/python -m pytest $(ARGS)
+	@folder=$$(mktemp -d) && export MPLCONFIGDIR="$$folder/matplotlib" && \
+	{ $(BIN)/pytest --basetemp="$$folder/tests" $(ARGS); code=$$?; rm -rf "$$folder"; exit $$code; }
 
 lint: $(VENV)/test  ## format, and show what ruff and mypy find
 	$(BIN)/ruff format .
