@@ -70,6 +70,7 @@ WORKER_MAY_IMPORT = {
     "torch",
     "sagemaker_inference",
     "sagemaker_pytorch_serving_container",
+    "packaging",  # only where it is there
 }
 
 
