@@ -32,10 +32,6 @@ _HOST = "127.0.0.1"
 _PORTS_TRIED = 100
 _SECONDS_TO_START = 30.0
 _SECONDS_TO_STOP = 40.0
-_SECONDS_TO_ANSWER = 30
-"""Requests in hand get so long when the region ends; SageMaker gives a container as much."""
-_SECONDS_KEPT_ALIVE = 75
-"""Longer than the common clients keep a connection that they do not use."""
 _CLOCK_ERROR = 1.5
 """By so many seconds the time at which a process started may seem to change when the clock is set."""
 _LOG = "region.log"
@@ -119,26 +115,15 @@ def run(home: Path, port: int | None = None) -> None:
 
 async def _serve(home: Path, listener: socket.socket) -> None:
     import psutil
-    import uvicorn
 
+    from hotfire.server import http
     from hotfire.server.app import Region
-    from hotfire.server.http import Server
 
     port = listener.getsockname()[1]
     key = load_or_create_key(home)
     environment = _environment_of_handlers(variables_of_process())
     region = Region(home, key, _HOST, port, Path(sys.executable), environment)
-    config = uvicorn.Config(
-        region,
-        lifespan="off",
-        ws="none",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=_SECONDS_KEPT_ALIVE,
-        timeout_graceful_shutdown=_SECONDS_TO_ANSWER,
-    )
-    server = Server(config)
+    server = http.server(region)
     region.on_stop = server.end
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -12,6 +12,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 RAW_HEADERS = "hotfire.raw_headers"
 """The extension of an ASGI scope that holds them; ASGI's own have their names in lower case."""
 
+_SECONDS_KEPT_ALIVE = 75
+"""Longer than the common clients keep a connection that they do not use."""
+_SECONDS_TO_ANSWER = 30
+"""Requests in hand get so long when the region ends; SageMaker gives a container as much."""
+
 
 async def read_body(receive: Any, most: int) -> bytes | None:
     """A request's whole body; None if it is longer than `most` bytes. Raises ConnectionError.
@@ -60,3 +65,20 @@ class RawHeadersProtocol(HttpToolsProtocol):
         """Take a header."""
         self._raw.append((name, value.strip()))
         super().on_header(name, value)
+
+
+def server(application: Any, *, raw_headers: bool = False) -> Server:
+    """A server of an ASGI application, without what neither of ours has use for."""
+    config = uvicorn.Config(
+        application,
+        http=RawHeadersProtocol if raw_headers else HttpToolsProtocol,
+        lifespan="off",
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_SECONDS_KEPT_ALIVE,
+        timeout_graceful_shutdown=_SECONDS_TO_ANSWER,
+    )
+    return Server(config)

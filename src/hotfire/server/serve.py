@@ -66,9 +66,7 @@ def run(serving: Serving, say: Say) -> None:
 
 
 async def _serve(serving: Serving, model: Path, folder: Path, listener: socket.socket, say: Say) -> None:
-    import uvicorn
-
-    from hotfire.server.http import RawHeadersProtocol, Server
+    from hotfire.server import http
 
     zygotes = Zygotes(_for_handlers(serving.environment), NoCensus())
     host = ProcessHost(zygotes, folder / "instances")
@@ -76,10 +74,7 @@ async def _serve(serving: Serving, model: Path, folder: Path, listener: socket.s
     spec = Spec(serving.model.name, model, variables, serving.python, _STARTUP_SECONDS)
     instance = host.instance(spec, lambda request, line: say(line))
     container = Container(instance)
-    config = uvicorn.Config(
-        container, lifespan="off", log_level="warning", access_log=False, http=RawHeadersProtocol
-    )
-    server = Server(config)
+    server = http.server(container, raw_headers=True)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.end)
