@@ -18,16 +18,22 @@ from hotfire.region.wire import Request, Response
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
 _HEADERS = (
     ("content-security-policy", _POLICY),
     ("x-content-type-options", "nosniff"),
-    ("referrer-policy", "no-referrer"),
+    ("referrer-policy", "same-origin"),  # without any, a form's Origin is null, as that of a page elsewhere
     ("cache-control", "no-store"),
 )
 _CALLER = Caller("us-east-1")
 _LONGEST_SHOWN = 20_000
 """Characters of an answer; the rest is said to be there."""
+_MOST_BARS = 40
+"""Labels of an answer, as well."""
+_LONGEST_CAPTION = 120
 
 
 class Visitors(Protocol):
@@ -71,16 +77,17 @@ class Console:
             name: values[-1] for name, values in parse_qs(request.body.decode("utf-8", "replace")).items()
         }
         chosen = next((one for one in examples if one["name"] == form.get("example")), None)
-        text, answer = "", None
+        text, answer = first["body"], None
         if request.method == "POST":
-            text = chosen["body"] if chosen else form.get("text", "")
+            # A browser ends the lines of a form by both.
+            text = chosen["body"] if chosen else form.get("text", "").replace("\r\n", "\n")
             answer = await self._invoke(name, chosen or first, text)
         return self._page(
             200,
             "endpoint.html",
             endpoint=endpoint,
             examples=examples,
-            text=text or first["body"],
+            text=spoken(text, first["body"]),
             answer=answer,
         )
 
@@ -106,7 +113,7 @@ class Console:
         if cookie is None and not self._visitors.knows(request.headers):
             return self._page(403, "message.html", title="Hotfire", text=_USED_UP)
         # The address without the token is what stays in the browser's history.
-        location = ("location", quote(unquote(request.path)))
+        location = ("location", "/" + quote(unquote(request.path)).lstrip("/"))
         return Response(303, (location, *_HEADERS, *((("set-cookie", cookie),) if cookie else ())), b"")
 
     def _style(self) -> Response:
@@ -146,6 +153,24 @@ def shaped(text: str, example: str) -> str:
     return text
 
 
+def spoken(body: str, example: str) -> str:
+    """The words that mean a body: what `shaped` takes back to it; the body itself where no words do."""
+    try:
+        value = json.loads(body)
+        words = _words(value)
+        return words if words and json.loads(shaped(words, example)) == value else body
+    except ValueError:
+        return body
+
+
+def _words(value: Any) -> str:
+    """The first string in it."""
+    if isinstance(value, str):
+        return value
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next(filter(None, map(_words, items)), "")
+
+
 def _fill(value: Any, text: str) -> tuple[Any, bool]:
     """A copy with the first string replaced, each list cut to the item that holds it."""
     if isinstance(value, str):
@@ -165,17 +190,40 @@ def _fill(value: Any, text: str) -> tuple[Any, bool]:
 
 def _shown(body: str, text: str, error: str = "") -> dict[str, Any]:
     """What the page shows of an answer."""
-    bars: list[list[tuple[str, float]]] = []
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if value is not None and not error:
-        found = (probabilities(item) for item in (value if isinstance(value, list) else [value]))
-        bars = [sorted(one.items(), key=lambda pair: -pair[1]) for one in found if one]
+    tables: list[dict[str, Any]] = []
+    value = None if error else _json(text)
+    if value is not None:
+        tables = _tables(value, _json(body))
         text = json.dumps(value, indent=2, ensure_ascii=False)
     cut = len(text) - _LONGEST_SHOWN
-    return {"request": body, "text": text[:_LONGEST_SHOWN], "cut": max(cut, 0), "bars": bars, "error": error}
+    return {
+        "request": body,
+        "text": text[:_LONGEST_SHOWN],
+        "cut": max(cut, 0),
+        "tables": tables,
+        "error": error,
+    }
+
+
+def _tables(answer: Any, request: Any) -> list[dict[str, Any]]:
+    """The probabilities in an answer, for each input: the highest first, with words of the input."""
+    answers = answer if isinstance(answer, list) else [answer]
+    inputs = request if isinstance(request, list) and len(request) == len(answers) > 1 else []
+    captions = [_words(item)[:_LONGEST_CAPTION] for item in inputs] or [""] * len(answers)
+    tables = []
+    for item, caption in zip(answers, captions, strict=True):
+        rows = sorted((probabilities(item) or {}).items(), key=lambda pair: -pair[1])
+        if rows:
+            more = max(len(rows) - _MOST_BARS, 0)
+            tables.append({"caption": caption, "rows": rows[:_MOST_BARS], "more": more})
+    return tables
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 _NO_ENTRY = (
