@@ -560,8 +560,8 @@ async def test_trees_that_serve_or_that_models_name_are_in_use(world: World) -> 
 
 async def test_closing_ends_all_and_changes_no_record(world: World) -> None:
     world.create("good", name="a")
-    world.create("long", name="b")
     await world.settled("a")
+    world.create("long", name="b")
     await world.settled("b")
     world.create("slow", name="c")
     asking = asyncio.create_task(world.ask(name="b"))

@@ -72,8 +72,9 @@ class Served:
         """The process group of the holder and all that came from it."""
         return self.instance._holders[0].pid
 
-    def members(self) -> list[psutil.Process]:
-        return members({holder.pid for holder in self.instance._holders})
+    def names(self) -> list[str]:
+        """Of the programs that run in its groups."""
+        return [one.name() for one in members({holder.pid for holder in self.instance._holders})]
 
 
 Serve = Callable[..., AbstractAsyncContextManager[Served]]
@@ -389,7 +390,7 @@ async def test_a_program_that_a_handler_leaves_behind_does_not_hide_that_the_wor
         answer = await served.ask("os.system('sleep 1000 &'); os.kill(os.getpid(), 9)")
         assert answer.body == DIED
         await until(lambda: len(served.instance.pids) == 1)
-        assert [one.name() for one in served.members()].count("sleep") == 1
+        await until(lambda: served.names().count("sleep") == 1)
 
 
 async def test_a_forked_child_that_returns_from_the_handler_answers_nothing(serve: Serve) -> None:
@@ -765,7 +766,7 @@ async def test_a_worker_that_dies_while_stopping_is_replaced_for_those_who_wait(
 async def test_stopping_ends_the_programs_that_a_handler_started(serve: Serve) -> None:
     async with serve() as served:
         await served.text("os.system('sleep 1000 &'); subprocess.Popen(['sleep', '1000'])")
-        assert [one.name() for one in served.members()].count("sleep") == 2
+        await until(lambda: served.names().count("sleep") == 2)
 
 
 async def test_stopping_twice_is_stopping_once(serve: Serve) -> None:

@@ -117,7 +117,9 @@ def page(request: pytest.FixtureRequest, browser: Browser, region: Address, endp
 def bars(page: Page) -> list[list[tuple[str, str]]]:
     """What the answer's tables say: label and percentage."""
     found = []
-    for table in page.get_by_role("region", name="Answer").get_by_role("table").all():
+    answer = page.get_by_role("region", name="Answer")
+    answer.wait_for()
+    for table in answer.get_by_role("table").all():
         rows = [row.get_by_role("cell").all_inner_texts() for row in table.get_by_role("row").all()]
         labels = table.get_by_role("rowheader").all_inner_texts()
         found.append([(label, cells[-1]) for label, cells in zip(labels, rows, strict=True)])
