@@ -6,7 +6,6 @@ purpose.
 
 import asyncio
 import base64
-import http.client
 import json
 import math
 import os
@@ -15,18 +14,19 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
 from hotfire.errors import LoadFailed
 from hotfire.instances.base import Spec
 from hotfire.instances.process import ProcessHost
+from hotfire.instances.settings import ServerSettings
 from hotfire.instances.zygotes import Zygotes
+from hotfire.server import http
 from hotfire.server.container import Container
-from hotfire.server.http import RawHeadersProtocol, Server
 
 CORPUS = Path(__file__).parent.parent.parent / "shared" / "conformance"
 NUMPY = b"\x93NUMPY"
@@ -93,16 +93,13 @@ class Served:
         environment = {"SAGEMAKER_MODEL_SERVER_WORKERS": "1", **case["env"]}
         self.spec = Spec(case["setup"], model, environment, Path(sys.executable), 60.0)
         self._instance = host.instance(self.spec, lambda request, line: None)
-        self.container = Container(self._instance)
+        self.container = Container(self._instance, ServerSettings.read(environment, 1).max_request)
 
     async def start(self) -> None:
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            self.container, lifespan="off", log_level="critical", access_log=False, http=RawHeadersProtocol
-        )
-        self._server = Server(config)
+        self._server = http.server(self.container, raw_headers=True)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
         try:
             await self.container.load()
@@ -175,7 +172,7 @@ def send(port: int, request: dict[str, Any]) -> tuple[int, dict[str, str], bytes
         # It may be refused before the body is read; the answer is there all the same.
         with suppress(ConnectionError):
             connection.sendall(head + body)
-        response = http.client.HTTPResponse(connection, method=request["method"])
+        response = HTTPResponse(connection, method=request["method"])
         response.begin()
         while response.status == 100:
             response.begin()

@@ -3,14 +3,28 @@
 import inspect
 import io
 import json
+import re
+import sys
 import time
+import traceback
 from typing import Any, Dict, List, Tuple
 
 from hotfire_worker.context import Context, RequestProcessor
-from hotfire_worker.fields import read_fields
+from hotfire_worker.fields import BadRequest, read_fields
 from hotfire_worker.wire import Header
 
 Answer = Tuple[Header, bytes]
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-./?^_`|~0-9A-Za-z]+")
+_HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+
+
+class Unsendable(Exception):
+    """What a handler wants answered cannot be sent; AWS's server loses its worker over it."""
+
+
+class Unsupported(Exception):
+    """What `output_fn` returned has no form as JSON."""
 
 
 class Service:
@@ -30,7 +44,10 @@ class Service:
 
     def answer(self, header: Header, body: bytearray) -> Answer:
         """One request's answer, as AWS's stack would give it."""
-        fields = read_fields(_content_type(header["headers"]), header["query"], body)
+        try:
+            fields = read_fields(_content_type(header["headers"]), header["query"], body)
+        except BadRequest as error:
+            return _refusal(error.status, error.message, error.kind)
         kinds = {name: {"content-type": kind} for name, (kind, _) in fields.items()}
         request = self._context.begin(header["id"], {**kinds, **header["headers"]})
         self._stopwatch.start()
@@ -86,18 +103,49 @@ def _content_type(headers: Dict[str, str]) -> str:
 
 def _encode(result: Any, request: RequestProcessor, times: Dict[str, float]) -> Answer:
     try:
-        body = _body(result)
-    except TypeError:
+        header = {
+            "status": _status(request),
+            "headers": _headers(request.get_response_headers()),
+            "times": times,
+        }
+        return header, _body(result)
+    except Unsupported:
+        traceback.print_exc()
         return _refusal(503, "Unsupported model output data type.")
-    if not all(isinstance(value, str) for value in request.get_response_headers().values()):
-        # TorchServe cannot put such an answer on its wire either, and its worker dies of it.
-        raise TypeError("a header of the answer is not a string")
-    header = {
-        "status": request.get_response_status_code(),
-        "headers": request.get_response_headers(),
-        "times": times,
-    }
-    return header, body
+    except Exception as error:  # noqa: BLE001  # a value may refuse in any way to become bytes
+        traceback.print_exc()
+        sys.stderr.write(f"hotfire: the answer cannot be sent: {error}\n")
+        return _refusal(500, "Worker died.")
+
+
+def _status(request: RequestProcessor) -> int:
+    status, phrase = request.get_response_status_code(), request.get_response_status_phrase()
+    if status is None:
+        status = 200
+    if not isinstance(status, int) or not 200 <= status <= 599:
+        raise Unsendable(f"{status!r} is not the status of an answer")
+    if phrase is None:
+        return status
+    if not isinstance(phrase, str) or not phrase.isascii() or "\r" in phrase or "\n" in phrase:
+        # It is not sent by us either; but AWS's server takes the length of its letters for that of its bytes.
+        raise Unsendable(f"the reason phrase {phrase!r} is not one line of ASCII")
+    return status
+
+
+def _headers(given: Dict[Any, Any]) -> Dict[str, str]:
+    """The answer's headers, each name once, as it was given last."""
+    names: Dict[str, str] = {}
+    for name, value in given.items():
+        if not (isinstance(name, str) and _HEADER_NAME.fullmatch(name)):
+            raise Unsendable(f"{name!r} is not the name of a header")
+        if not (isinstance(value, str) and _HEADER_VALUE.fullmatch(value)):
+            raise Unsendable(f"{value!r} is not the value of a header, {name}")
+        if name == "content-type" and not value.isascii():
+            raise Unsendable(f"the content type {value!r} is not ASCII")
+        # The toolkit sets `content-type` after the handler; AWS's server lets the handler's spelling win.
+        if names.get(name.lower()) != "Content-Type":
+            names[name.lower()] = name
+    return {name: given[name] for name in names.values()}
 
 
 def _body(result: Any) -> bytes:
@@ -111,16 +159,17 @@ def _body(result: Any) -> bytes:
         stream = io.BytesIO()
         torch.save(result, stream)
         return stream.getvalue()
-    return json.dumps(result, indent=2).encode("utf-8")
+    try:
+        return json.dumps(result, indent=2).encode("utf-8")
+    except TypeError as error:
+        raise Unsupported(str(error)) from error
 
 
-def refusal_body(status: int, message: str) -> bytes:
+def refusal_body(status: int, message: str, kind: str = "InternalServerException") -> bytes:
     """The body by which the container says that it, not the handler, failed."""
-    return (
-        json.dumps({"code": status, "type": "InternalServerException", "message": message}, indent=2) + "\n"
-    ).encode()
+    return (json.dumps({"code": status, "type": kind, "message": message}, indent=2) + "\n").encode()
 
 
-def _refusal(status: int, message: str) -> Answer:
+def _refusal(status: int, message: str, kind: str = "InternalServerException") -> Answer:
     header: Header = {"status": status, "headers": {"content-type": "application/json"}, "times": {}}
-    return header, refusal_body(status, message)
+    return header, refusal_body(status, message, kind)

@@ -5,6 +5,7 @@ What the image answers was recorded from it; where Hotfire answers otherwise, it
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from collections.abc import Mapping
@@ -12,29 +13,37 @@ from typing import Any
 
 from hotfire.errors import DeadlineExceeded, LoadFailed, QueueFull
 from hotfire.instances.base import Answer, Instance, Request
-from hotfire.server.http import RAW_HEADERS, read_body
+from hotfire.instances.settings import MAX_BYTES
+from hotfire.server.http import INVALID, RAW_HEADERS, read_body
+from hotfire_worker.fields import BadRequest, read_query, unescape
 
-MOST_HEADER_BYTES = 8192
-"""TorchServe refuses requests whose headers are longer."""
-MOST_BYTES = 1024 * 1024 * 1024
-"""Bodies beyond any limit that may be set are not kept."""
+MOST_HEADER_BYTES = 8191
+"""TorchServe refuses requests whose header lines, their ends not counted, are longer together."""
+MOST_LINE_BYTES = 4095
+"""And those whose first line is."""
 
 _NO_LIMIT = 365 * 24 * 3600.0
-_HEALTHY = {"status": "Healthy"}
-_ON_EVERY_ANSWER = (
-    ("Pragma", "no-cache"),
-    ("Cache-Control", "no-cache; no-store, must-revalidate, private"),
-    ("Expires", "Thu, 01 Jan 1970 00:00:00 UTC"),
-)
+_MODEL, _VERSION = "model", "1.0"
+"""What the inference toolkit calls the one model that it serves."""
+_ON_EVERY_ANSWER = {
+    "pragma": "no-cache",
+    "cache-control": "no-cache; no-store, must-revalidate, private",
+    "expires": "Thu, 01 Jan 1970 00:00:00 UTC",
+}
+_OURS = frozenset({"connection", "content-length", "transfer-encoding"})
+"""Headers that say how an answer is sent, which is not the handler's affair."""
+_WITHOUT_BODY = (204, 205, 304)
 
 
 class Container:
     """An ASGI application that is what SageMaker expects of a container."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, most_bytes: int = MAX_BYTES) -> None:
         self._instance = instance
+        self._most = most_bytes
         self._state = "loading"
         self._failure: Answer | None = None
+        self._settled = asyncio.Event()
 
     async def load(self) -> None:
         """Load the model; what goes wrong is what every request is then told. Raises LoadFailed."""
@@ -45,38 +54,88 @@ class Container:
             body = f"{error.message}\n{error.trace}".rstrip() + "\n"
             self._failure = Answer(500, {}, body.encode())
             raise
-        self._state = "healthy"
+        else:
+            self._state = "healthy"
+        finally:
+            if self._state == "loading":
+                self._failure = _refusal(503, "ServiceUnavailableException", "The server ends.")
+            self._settled.set()
 
     async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         """Answer an HTTP request, by ASGI."""
         if scope["type"] != "http":
             return
-        headers = scope["extensions"][RAW_HEADERS]
-        try:
-            body = await read_body(receive, MOST_BYTES)
-        except ConnectionError:
-            return
-        if sum(len(name) + len(value) for name, value in headers) > MOST_HEADER_BYTES:
-            answer = _refusal(400, "BadRequestException", "Invalid HTTP message.")
-        elif body is None:
-            answer = Answer(413, {}, b"")
-        else:
-            answer = await self._answer(scope, headers, body)
+        answer = self._refuse(scope)
+        if answer is None:
+            try:
+                body = await read_body(receive, self._most)
+            except ConnectionError:
+                return
+            answer = await self._answer(scope, body) if body is not None else Answer(413, {}, b"")
         await _write(send, scope["method"], answer)
 
-    async def _answer(
-        self, scope: Mapping[str, Any], headers: list[tuple[bytes, bytes]], body: bytes
-    ) -> Answer:
-        path = scope["path"].rstrip("/")
-        if path == "/ping":
-            return self._ping()
-        if path != "/invocations":
-            return _refusal(404, "ResourceNotFoundException", _NOT_FOUND)
+    def _refuse(self, scope: Mapping[str, Any]) -> Answer | None:
+        """What is said of a request before its body is read, if it can be said already."""
+        raw = scope["extensions"][RAW_HEADERS]
+        line = len(scope["method"]) + len(scope["raw_path"]) + len(scope["query_string"])
+        line += len("  HTTP/1.1") + bool(scope["query_string"])
+        if (
+            line > MOST_LINE_BYTES
+            or sum(len(name) + len(value) + 2 for name, value in raw) > MOST_HEADER_BYTES
+        ):
+            return Answer(400, _JSON, INVALID)
+        headers = dict(scope["headers"])
+        if headers.get(b"expect", b"100-continue").lower() != b"100-continue":
+            return Answer(417, {}, b"")
+        if int(headers.get(b"content-length", b"0")) > self._most:
+            return Answer(413, {}, b"")
+        return None
+
+    async def _answer(self, scope: Mapping[str, Any], body: bytes) -> Answer:
+        raw_path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+        target = f"{raw_path}?{query}" if query else raw_path
+        try:
+            path = unescape(target, 0, raw_path, plus="+")
+            parameters = dict(reversed(read_query(target)))
+        except BadRequest as error:
+            return _refusal(error.status, error.kind, error.message)
+        place = path.rstrip("/").split("/")
+        model = _model_asked(place, parameters.get("model_name", ""))
+        if model is None:
+            return self._elsewhere(scope["method"], place)
+        name, version = model
+        if name != _MODEL:
+            return _refusal(404, "ModelNotFoundException", f"Model not found: {name}")
+        if version not in ("", _VERSION):
+            message = f"Model version: {version} does not exist for model: {name}"
+            return _refusal(404, "ModelVersionNotFoundException", message)
+        if scope["method"] == "OPTIONS":
+            return _json(200, _DESCRIPTION)
+        # TorchServe's newer address leaves the query out of the request's fields.
+        return await self._invoke(scope, body, "" if place[1] == "predictions" else query)
+
+    def _elsewhere(self, method: str, place: list[str]) -> Answer:
+        """What is said at an address that is not one of the model's."""
+        match place:
+            case [""] if method != "OPTIONS":
+                return _refusal(405, "MethodNotAllowedException", _NOT_ALLOWED)
+            case [""] | ["", "api-description"]:
+                return _json(200, _DESCRIPTION)
+            case ["", "ping", *_]:
+                return self._ping()
+            case ["", "metrics"]:
+                return Answer(200, {"content-type": "text/plain; version=0.0.4; charset=utf-8"}, b"")
+            case ["", "models"] if method == "GET":
+                return _json(200, {"models": [{"modelName": _MODEL, "modelUrl": "/opt/ml/model"}]})
+            case ["", "models"]:
+                return _refusal(405, "MethodNotAllowedException", _NOT_ALLOWED)
+        return _refusal(404, "ResourceNotFoundException", _NOT_FOUND)
+
+    async def _invoke(self, scope: Mapping[str, Any], body: bytes, query: str) -> Answer:
+        await self._settled.wait()
         if self._failure is not None:
             return self._failure
-        named = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
-        query = scope["query_string"].decode("latin-1")
-        request = Request(str(uuid.uuid4()), named, body, _NO_LIMIT, query)
+        request = Request(str(uuid.uuid4()), _headers(scope, len(body)), body, _NO_LIMIT, query)
         try:
             answer = await self._instance.invoke(request)
         except QueueFull:
@@ -87,16 +146,71 @@ class Container:
 
     def _ping(self) -> Answer:
         if self._state == "healthy":
-            return _json(200, _HEALTHY)
+            return _json(200, {"status": "Healthy"})
         return _json(503 if self._state == "loading" else 500, {"status": self._state.capitalize()})
 
 
+_JSON = {"content-type": "application/json"}
 _NOT_FOUND = "Requested resource is not found, please refer to API document."
+_NOT_ALLOWED = "Requested method is not allowed, please refer to API document."
 _BUSY = 'Model "model" has no worker to serve inference request. Please use scale workers API to add workers.'
+_DESCRIPTION = {
+    "openapi": "3.0.1",
+    "info": {"title": "A SageMaker container", "version": _VERSION},
+    "paths": {
+        "/ping": {"get": {"operationId": "ping", "responses": {"200": {"description": "It serves."}}}},
+        "/invocations": {
+            "post": {
+                "operationId": "invoke",
+                "requestBody": {"content": {"*/*": {}}},
+                "responses": {
+                    "default": {"description": "What the handler answers.", "content": {"*/*": {}}}
+                },
+            }
+        },
+    },
+}
+
+
+def _model_asked(place: list[str], model_name: str) -> tuple[str, str] | None:
+    """The model and the version that an address asks for a prediction; None if it is not such an address."""
+    match place:
+        case ["", "ping" | "api-description", *_]:
+            return None
+        case ["", "invocations"]:
+            return model_name or _MODEL, ""
+        case ["", "predictions", name, version]:
+            return name, version
+        case ["", "predictions", name, *_] | ["", "models", name, "invoke"]:
+            return name, ""
+        case ["", "models" | "invocations" | "predictions", *_]:
+            return None
+        case ["", name, "predict"]:
+            return name, ""
+        case ["", name, version, "predict"]:
+            return name, version
+    return None
+
+
+def _headers(scope: Mapping[str, Any], length: int) -> dict[str, str]:
+    """The request's headers as they reach a handler: those of its transport are gone, its length is there."""
+    named = {
+        name.decode("latin-1"): value.decode("latin-1") for name, value in scope["extensions"][RAW_HEADERS]
+    }
+    lower = dict(scope["headers"])
+    if b"expect" in lower or b"transfer-encoding" in lower:
+        named = {
+            name: value
+            for name, value in named.items()
+            if name.lower() not in ("expect", "transfer-encoding")
+        }
+    if b"content-length" not in lower:
+        named["content-length"] = str(length)
+    return named
 
 
 def _json(status: int, value: Any) -> Answer:
-    return Answer(status, {"content-type": "application/json"}, (json.dumps(value, indent=2) + "\n").encode())
+    return Answer(status, _JSON, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def _refusal(status: int, kind: str, message: str) -> Answer:
@@ -104,9 +218,15 @@ def _refusal(status: int, kind: str, message: str) -> Answer:
 
 
 async def _write(send: Any, method: str, answer: Answer) -> None:
-    pairs = [*answer.headers.items(), *_ON_EVERY_ANSWER, ("content-length", str(len(answer.body)))]
-    if answer.status >= 400:
-        pairs.append(("connection", "close"))
-    headers = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in pairs]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    headers = {name: value for name, value in headers.items() if name not in _OURS} | _ON_EVERY_ANSWER
+    body = answer.body
+    if answer.status in _WITHOUT_BODY:
+        body = b""
+    if answer.status not in (204, 304):
+        headers["content-length"] = str(len(body))
+    if answer.status >= 400 and answer.status != 413:
+        headers["connection"] = "close"
+    pairs = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})

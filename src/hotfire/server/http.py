@@ -6,11 +6,20 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 RAW_HEADERS = "hotfire.raw_headers"
 """The extension of an ASGI scope that holds them; ASGI's own have their names in lower case."""
+
+INVALID = b"""{
+  "code": 400,
+  "type": "BadRequestException",
+  "message": "Invalid HTTP message."
+}
+"""
+"""What a container says to what is no HTTP."""
 
 _SECONDS_KEPT_ALIVE = 75
 """Longer than the common clients keep a connection that they do not use."""
@@ -65,6 +74,59 @@ class RawHeadersProtocol(HttpToolsProtocol):
         """Take a header."""
         self._raw.append((name, value.strip()))
         super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer, unless the client asks for another protocol."""
+        if self.parser.should_upgrade():
+            return
+        super().on_headers_complete()
+        # What follows a chunked body has the form of headers, and is none.
+        self._raw, self.headers = [], []
+
+    def on_message_complete(self) -> None:
+        """Know that the body is whole."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stay(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("")
+
+    def _stay(self, rest: bytes) -> None:
+        """Read a request again without its wish for another protocol, which its body follows all the same.
+
+        Java's own HTTP client asks for HTTP/2 with each first request.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self.send_400_response("")
+            return
+        lines = [method + b" " + self.url + b" HTTP/1.1"]
+        lines += [
+            name + b": " + value
+            for name, value in self._raw
+            if name.lower() not in (b"connection", b"upgrade")
+        ]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join([*lines, b"", rest]))
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, after what came before it."""
+        if self.cycle is not None and not (self.cycle.response_complete or self.cycle.more_body):
+            self.cycle.keep_alive = False
+            return
+        head = (
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(INVALID)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + INVALID)
+        self.transport.close()
 
 
 def server(application: Any, *, raw_headers: bool = False) -> Server:

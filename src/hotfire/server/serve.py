@@ -18,6 +18,7 @@ from hotfire.archive import unpack
 from hotfire.errors import ArchiveError, LoadFailed, PortInUse
 from hotfire.instances.base import Spec
 from hotfire.instances.process import ProcessHost
+from hotfire.instances.settings import ServerSettings
 from hotfire.instances.zygotes import Zygotes
 from hotfire.server.container import Container
 
@@ -73,7 +74,7 @@ async def _serve(serving: Serving, model: Path, folder: Path, listener: socket.s
     variables = _container_variables(model, serving.environment)
     spec = Spec(serving.model.name, model, variables, serving.python, _STARTUP_SECONDS)
     instance = host.instance(spec, lambda request, line: say(line))
-    container = Container(instance)
+    container = Container(instance, ServerSettings.read(variables, 1).max_request)
     server = http.server(container, raw_headers=True)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
