@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from conftest import Machine, Project
 
 HANDLER = """\
-import json, os, subprocess, sys, threading, time
+import json, os, resource, threading, time
 
 def model_fn(model_dir):
     return None
@@ -50,6 +51,13 @@ def predict_fn(data, model):
         os._exit(3)
     elif what == "wait":
         time.sleep(0.005)
+    elif what == "devour":
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (8 << 30, hard))
+        try:
+            bytearray(64 << 30)
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
     return data
 
 def output_fn(prediction, accept):
@@ -210,6 +218,68 @@ def test_ten_thousand_invocations_leave_nothing_behind(
     assert after[0] == before[0]
     assert after[1] <= before[1] + 8  # connections that are on their way out
     assert after[2] <= before[2] + 15
+
+
+@pytest.fixture(scope="module")
+def mortal(machine: Machine, new_project: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """An endpoint of two workers whose container waits no longer than a second for an answer."""
+    project: Project = new_project(tmp_path_factory.mktemp("project"), "mortal")
+    project.handler.write_text(HANDLER)
+    variables = {"SAGEMAKER_MODEL_SERVER_WORKERS": "2", "TS_DEFAULT_RESPONSE_TIMEOUT": "1"}
+    project.configure(model_name="mortal", container_env=variables)
+    project.deploy()
+    yield project
+    machine.hotfire("delete", "--yes", at=project.folder)
+
+
+class Family:
+    """The processes of one endpoint: where two endpoints share a zygote, its holder is the youngest."""
+
+    def __init__(self, machine: Machine) -> None:
+        region = find(machine.home)
+        assert region is not None
+        (self.zygote,) = psutil.Process(region.pid).children()
+        self.holder = max(self.zygote.children(), key=psutil.Process.create_time)
+        self.worker = self.holder.children()[0]
+
+
+@pytest.mark.parametrize(
+    ("victim", "deed", "cost"),
+    [
+        ("worker", signal.SIGKILL, 1),
+        ("worker", signal.SIGSTOP, 1),
+        ("holder", signal.SIGKILL, 2),
+        ("zygote", signal.SIGKILL, 2),
+    ],
+)
+def test_a_death_under_load_costs_what_was_in_hand(
+    machine: Machine, mortal: Project, victim: str, deed: signal.Signals, cost: int
+) -> None:
+    client = Client(machine, mortal)
+    # The region has seen the last death: there is a worker for each of these.
+    assert set(asyncio.run(client.ask_often([HARMLESS] * 50, 8))) == {200}
+    target: psutil.Process = getattr(Family(machine), victim)
+
+    async def story() -> list[int]:
+        asking = asyncio.create_task(client.ask_often([{"do": "wait"}] * 400, 8))
+        await asyncio.to_thread(lambda: client_has_begun(client))
+        target.send_signal(deed)
+        return await asking
+
+    def client_has_begun(client: Client) -> None:
+        asyncio.run(client.ask(HARMLESS))
+
+    statuses = asyncio.run(story())
+    assert set(statuses) <= {200, 424}
+    assert statuses.count(424) <= cost
+    assert asyncio.run(client.ask(HARMLESS))[0] == 200
+
+
+def test_a_handler_that_is_out_of_memory_fails_its_own_requests(client: Client) -> None:
+    values = [{"do": "devour"} if number % 20 == 0 else HARMLESS for number in range(200)]
+    statuses = asyncio.run(client.ask_often(values, 8))
+    assert [statuses[number] for number in range(0, 200, 20)] == [424] * 10
+    assert {status for number, status in enumerate(statuses) if number % 20} == {200}
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ class ProcessInstance:
             return Answer(413, {}, b"")
         if len(self._waiting) >= _MOST_WAITING:
             raise QueueFull(f"{_MOST_WAITING} requests wait already")
-        job = Job(request, min(request.limit, settings.response_timeout), self._expire)
+        job = Job(request, self._expire)
         job.future.add_done_callback(self._settled)
         self._waiting.append(job)
         self._dispatch()
@@ -127,7 +127,7 @@ class ProcessInstance:
 
     async def _add_worker(self) -> None:
         holder, command = await self._employer()
-        worker = Worker(self._worker_lost, self._dispatch)
+        worker = Worker(self._settings.response_timeout, self._worker_lost, self._dispatch)
         ours, theirs = socket.socketpair()
         await worker.open(ours)
         try:
@@ -205,7 +205,9 @@ class ProcessInstance:
             return  # it never came up: whoever made it is told
         self._workers.remove(worker)
         if worker.jobs:
-            worker.jobs.popleft().settle(_server_error("Worker died."))
+            job = worker.jobs.popleft()
+            job.end()
+            job.settle(_server_error("Worker died."))
         self._waiting.extendleft(reversed(worker.jobs))
         worker.jobs.clear()
         if not self._stopping or self._waiting:
@@ -213,18 +215,14 @@ class ProcessInstance:
         self._dispatch()
 
     def _expire(self, job: Job) -> None:
-        if job.request.limit <= self._settings.response_timeout:
-            job.fail(DeadlineExceeded(f"no answer within {job.request.limit:g} s"))
-        else:
-            job.settle(_server_error("Worker died."))
+        """The service waits no longer."""
+        job.fail(DeadlineExceeded(f"no answer within {job.request.limit:g} s"))
         if job in self._waiting:
             self._waiting.remove(job)
             return
         for worker in self._workers:
             if worker.jobs and worker.jobs[0] is job:
                 worker.kill()
-            elif job in worker.jobs:
-                job.wind()  # its turn is yet to come, and may not last for ever either
 
     def _recover(self, hurt: bool = False) -> None:
         """Begin to replace what is missing, unless that has begun."""

@@ -24,21 +24,31 @@ _SECONDS_TO_COME_UP = 10.0
 
 
 class Job:
-    """A request and who waits for its answer."""
+    """A request and who waits for its answer.
 
-    def __init__(self, request: Request, seconds: float, expire: Callable[[Job], None]) -> None:
+    The service's time runs from its arrival, the container's from when a worker has it in hand.
+    """
+
+    def __init__(self, request: Request, expire: Callable[[Job], None]) -> None:
+        loop = asyncio.get_running_loop()
         self.request = request
-        self.future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._seconds, self._expire = seconds, expire
-        self.wind()
+        self.future: asyncio.Future[Answer] = loop.create_future()
+        self._patience = loop.call_later(request.limit, expire, self)
+        self._turn: asyncio.TimerHandle | None = None
 
-    def wind(self) -> None:
-        """Let its time run from now."""
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire, self)
+    def begin(self, seconds: float, overdue: Callable[[], None]) -> None:
+        """A worker has it in hand now, and may have it for so long, whether or not anybody still waits."""
+        seconds = min(seconds, self.request.limit)
+        self._turn = asyncio.get_running_loop().call_later(seconds, overdue)
+
+    def end(self) -> None:
+        """No worker has it in hand any more."""
+        if self._turn is not None:
+            self._turn.cancel()
 
     def settle(self, answer: Answer) -> None:
         """Give the answer, if anybody still waits."""
-        self._timer.cancel()
+        self._patience.cancel()
         if not self.future.done():
             self.future.set_result(answer)
 
@@ -51,12 +61,13 @@ class Job:
 class Worker:
     """A process that answers one request at a time."""
 
-    def __init__(self, lost: Callable[[Worker], None], answered: Callable[[], None]) -> None:
+    def __init__(self, seconds: float, lost: Callable[[Worker], None], answered: Callable[[], None]) -> None:
         self.pid = 0
+        self._seconds = seconds
         self.gone = False
         self.jobs: deque[Job] = deque()
         self.has_answered = False
-        self._given = 0.0
+        self._begun = 0.0
         self._durations: deque[float] = deque([_QUICK_SECONDS], maxlen=15)
         self._lost = lost
         self._answered = answered
@@ -81,9 +92,9 @@ class Worker:
     def give(self, job: Job) -> None:
         """Send it a request."""
         assert self._protocol is not None
-        if not self.jobs:
-            self._given = time.monotonic()
         self.jobs.append(job)
+        if len(self.jobs) == 1:
+            self._begin()
         request = job.request
         header = {"id": request.id, "headers": dict(request.headers), "query": request.query}
         self._protocol.send(header, request.body)
@@ -100,11 +111,17 @@ class Worker:
                 self._ready.set_result(None)
             return
         self.has_answered = True
-        now = time.monotonic()
-        self._durations.append(now - self._given)
-        self._given = now
-        self.jobs.popleft().settle(Answer(header["status"], header["headers"], bytes(body), header["times"]))
+        self._durations.append(time.monotonic() - self._begun)
+        job = self.jobs.popleft()
+        job.end()
+        job.settle(Answer(header["status"], header["headers"], bytes(body), header["times"]))
+        if self.jobs:
+            self._begin()
         self._answered()
+
+    def _begin(self) -> None:
+        self._begun = time.monotonic()
+        self.jobs[0].begin(self._seconds, self.kill)
 
     def _disconnected(self) -> None:
         self.gone = True
