@@ -22,6 +22,7 @@ from serving import BODY, template
 
 from hotfire.archive import unpack
 from hotfire.instances.base import Request, Spec
+from hotfire.instances.holders import NoCensus
 from hotfire.instances.process import ProcessHost, ProcessInstance
 from hotfire.instances.zygotes import Zygotes
 
@@ -35,16 +36,6 @@ def transform_fn(model, body, content_type, accept):
     return str(float(model[::4096].sum()))
 """
 HEADERS = {"Content-Type": "application/json"}
-
-
-class NoCensus:
-    """The processes end with the program."""
-
-    def born(self, pid: int, kind: str) -> None:
-        """Nothing is written down."""
-
-    def died(self, pid: int) -> None:
-        """Nothing is written down."""
 
 
 def private_megabytes(pid: int) -> float:

@@ -11,7 +11,7 @@ import sys
 import tarfile
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -214,18 +214,9 @@ class TestPacking:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(mount: Callable[[str], Path]) -> Path:
     """A file system of one megabyte."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = os.geteuid() == 0 and shutil.which("mount")
-    if mounted:
-        ran = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True)
-        mounted = ran.returncode == 0
-    if not mounted:
-        pytest.skip("a file system can be mounted here by nobody but a privileged root")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    return mount("1m")
 
 
 # Archives that are built by hand.

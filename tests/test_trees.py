@@ -4,11 +4,9 @@ import gzip
 import hashlib
 import io
 import os
-import shutil
-import subprocess
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -313,18 +311,9 @@ class TestFolders:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(mount: Callable[[str], Path]) -> Path:
     """A file system of one megabyte."""
-    disk = tmp_path / "region"
-    disk.mkdir()
-    mounted = os.geteuid() == 0 and shutil.which("mount")
-    if mounted:
-        ran = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True)
-        mounted = ran.returncode == 0
-    if not mounted:
-        pytest.skip("a file system can be mounted here by nobody but a privileged root")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    return mount("1m")
 
 
 def test_no_space_leaves_nothing(

@@ -79,7 +79,7 @@ class DeployEnv:
         except RegionNotRunning:
             return False
         except ClientError as error:
-            if _is_absent(error):
+            if is_absent(error):
                 return False
             message = f"whether {name!r} is deployed cannot be told: {error}"
             raise DeployError(message, "Its keys must allow sagemaker:DescribeEndpoint.") from error
@@ -145,8 +145,8 @@ def _do_not_wait(params: dict[str, Any], **_: Any) -> None:
     params["headers"][WAIT_HEADER] = "0"
 
 
-def _is_absent(error: Any) -> bool:
-    """Whether SageMaker says that there is no such endpoint, which has no error code of its own."""
+def is_absent(error: Any) -> bool:
+    """Whether SageMaker says that there is no such resource, which has no error code of its own."""
     reason = error.response["Error"]
     return bool(reason["Code"] == "ValidationException" and reason["Message"].startswith("Could not find"))
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from hotfire.deploy_env import is_absent
 from hotfire.errors import DeployError
 from hotfire.plan import Existing, Made
 from hotfire.wanted import PROJECT_TAG, is_config, is_model, stem
@@ -78,12 +79,6 @@ def found_or_none(operation: Any, **params: Any) -> dict[str, Any] | None:
         if is_absent(error):
             return None
         raise
-
-
-def is_absent(error: Any) -> bool:
-    """Whether SageMaker says that there is no such resource, which has no error code of its own."""
-    reason = error.response["Error"]
-    return bool(reason["Code"] == "ValidationException" and reason["Message"].startswith("Could not find"))
 
 
 @contextmanager

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hotfire.deploy_env import SERVING
+from hotfire.deploy_env import SERVING, is_absent
 from hotfire.deployment import Report
 from hotfire.endpoint_logs import events
 from hotfire.errors import DeployError, EndpointFailed
-from hotfire.inventory import Inventory, errors, is_absent
+from hotfire.inventory import Inventory, errors
 from hotfire.plan import Call, Existing
 from hotfire.resources import MOVING
 

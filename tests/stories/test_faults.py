@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -283,16 +280,9 @@ def test_a_handler_that_is_out_of_memory_fails_its_own_requests(client: Client) 
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(mount: Callable[[str], Path]) -> Path:
     """A file system of eight megabytes."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
-    mounted = os.geteuid() == 0 and shutil.which("mount")
-    if not mounted or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("a file system can be mounted here by nobody but a privileged root")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    return mount("8m")
 
 
 def test_a_full_disk_costs_lines_of_the_log_and_no_request(

@@ -24,6 +24,16 @@ class Census(Protocol):
         """A process has ended."""
 
 
+class NoCensus:
+    """Nobody looks for the processes afterwards: they end with this one."""
+
+    def born(self, pid: int, kind: str) -> None:
+        """Nothing is written down."""
+
+    def died(self, pid: int) -> None:
+        """Nothing is written down."""
+
+
 class Holder:
     """A process that has loaded, or is loading, a handler's model."""
 

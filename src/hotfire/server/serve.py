@@ -17,6 +17,7 @@ from pathlib import Path
 from hotfire.archive import unpack
 from hotfire.errors import ArchiveError, LoadFailed, PortInUse
 from hotfire.instances.base import Spec
+from hotfire.instances.holders import NoCensus
 from hotfire.instances.process import ProcessHost
 from hotfire.instances.settings import ServerSettings
 from hotfire.instances.zygotes import Zygotes
@@ -41,16 +42,6 @@ class Serving:
     port: int
     python: Path
     environment: Mapping[str, str]
-
-
-class NoCensus:
-    """Nobody looks for the processes afterwards: they end with this one."""
-
-    def born(self, pid: int, kind: str) -> None:
-        """Nothing is written down."""
-
-    def died(self, pid: int) -> None:
-        """Nothing is written down."""
 
 
 def run(serving: Serving, say: Say) -> None:
