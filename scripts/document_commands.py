@@ -21,7 +21,8 @@ Every command that prints a result takes `--json`. They exit 0 on success, 1 on 
 
 def page() -> str:
     """The page as it should be."""
-    context = click.Context(hotfire, info_name="hotfire")
+    # With its settings: a command is asked for help by the options that they name.
+    context = click.Context(hotfire, info_name="hotfire", **hotfire.context_settings)
     parts = [HEAD]
     for name in COMMANDS:
         command = hotfire.get_command(context, name)  # type: ignore[attr-defined]
