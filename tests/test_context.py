@@ -1,4 +1,4 @@
-from typing import Any
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +22,13 @@ def test_it_says_where_the_model_is(context: Context) -> None:
     assert context.system_properties["model_dir"] == "/opt/ml/model"
     assert context.system_properties["gpu_id"] is None
     assert context.system_properties["batch_size"] == 1
-    assert context.manifest["model"]["modelName"] == "model"
+    assert context.manifest is None
+
+
+def test_it_knows_what_an_archiver_wrote(tmp_path: Path) -> None:
+    (tmp_path / "MAR-INF").mkdir()
+    (tmp_path / "MAR-INF" / "MANIFEST.json").write_text('{"model": {"modelName": "mine"}}')
+    assert Context("model", str(tmp_path)).manifest == {"model": {"modelName": "mine"}}
 
 
 def test_headers_go_by_their_names_as_they_were_sent(asked: Context) -> None:
@@ -73,36 +79,15 @@ def test_nothing_of_a_request_reaches_the_next(asked: Context) -> None:
     assert asked.get_response_headers(0) == {}
 
 
-def test_a_stateful_sequence_is_named_by_its_header(asked: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stateful_sequence_is_named_by_its_header(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TS_REQUEST_SEQUENCE_ID", "X-Mine")
-    assert asked.get_sequence_id(0) == "a"
+    context = Context("model", "/opt/ml/model")
+    context.begin("r1", {"X-Mine": "a"})
+    assert context.get_sequence_id(0) == "a"
 
 
 def test_while_the_model_is_loaded_there_is_no_request(context: Context) -> None:
     assert context.get_request_id() is None
     context.set_response_status(500)
-    context.set_all_response_status(500)
     with pytest.raises(TypeError, match="the model is being loaded"):
         context.get_request_header(0, "Accept")
-
-
-@pytest.mark.parametrize(
-    ("add", "text"),
-    [
-        (lambda metrics: metrics.add_counter("n", 2), "n.Count:2"),
-        (lambda metrics: metrics.add_time("t", 1.5), "t.Milliseconds:1.5"),
-        (lambda metrics: metrics.add_time("t", 3, unit="s"), "t.Seconds:3"),
-        (lambda metrics: metrics.add_size("s", 7), "s.Megabytes:7"),
-        (lambda metrics: metrics.add_size("s", 7, unit="kB"), "s.Kilobytes:7"),
-        (lambda metrics: metrics.add_percent("p", 99.0), "p.Percent:99.0"),
-        (lambda metrics: metrics.add_error("e", "lost"), "e.:lost"),
-        (lambda metrics: metrics.add_metric("m", 4, "Widgets"), "m.Widgets:4"),
-    ],
-)
-def test_a_metric_is_a_line_of_the_log(
-    context: Context, capsys: pytest.CaptureFixture[str], add: Any, text: str
-) -> None:
-    add(context.metrics)
-    line = capsys.readouterr().out
-    assert line.startswith(f"[METRICS]{text}|#ModelName:model,Level:Model|#hostname:")
-    assert line.endswith("\n")

@@ -190,7 +190,8 @@ async def test_an_answer_says_how_long_each_function_took(serve: Serve) -> None:
     assert times["predict_fn"] >= 0.02
 
 
-async def test_the_handler_stands_where_it_does_in_the_container(serve: Serve) -> None:
+async def test_the_handler_stands_where_it_does_in_the_container(serve: Serve, tree: Path) -> None:
+    (tree / "model.pt").touch()
     async with serve(MINE="yes") as served:
         folder = str(served.instance._folder)
         assert await served.text("answer = os.getcwd()") == folder
@@ -202,7 +203,15 @@ async def test_the_handler_stands_where_it_does_in_the_container(serve: Serve) -
         assert await served.text(f"answer = {program}") == f"{folder}/code/inference.py\n"
 
 
-async def test_nothing_of_ours_is_on_the_handlers_path(serve: Serve) -> None:
+async def test_a_folder_that_is_alone_in_the_models_is_taken_for_it(serve: Serve) -> None:
+    async with serve() as served:
+        code = f"{served.instance._folder}/code"
+        assert await served.text("answer = os.getcwd()") == code
+        assert await served.text("answer = repr(sys.path.count(os.getcwd()))") == "1"
+
+
+async def test_nothing_of_ours_is_on_the_handlers_path(serve: Serve, tree: Path) -> None:
+    (tree / "model.pt").touch()
     plain = subprocess.check_output([sys.executable, "-c", "import sys; print(sys.path)"], cwd="/", text=True)
     async with serve() as served:
         path = literal_eval(await served.text("answer = repr(sys.path[2:])"))

@@ -11,7 +11,7 @@ def read(environment: Mapping[str, str], cores: int = 2) -> ServerSettings:
 
 def test_without_variables_the_server_is_as_torchserve_makes_it() -> None:
     assert read({}) == ServerSettings(
-        workers=2, response_timeout=60.0, max_request=6_553_500, max_response=6_553_500
+        workers=2, response_timeout=120.0, max_request=6_553_500, max_response=6_553_500
     )
 
 
@@ -24,7 +24,7 @@ def test_a_large_machine_does_not_mean_many_workers() -> None:
     [
         ({"SAGEMAKER_MODEL_SERVER_WORKERS": "7"}, 7),
         ({"TS_DEFAULT_WORKERS_PER_MODEL": "3"}, 3),
-        ({"TS_DEFAULT_WORKERS_PER_MODEL": "3", "SAGEMAKER_MODEL_SERVER_WORKERS": "5"}, 5),
+        ({"TS_DEFAULT_WORKERS_PER_MODEL": "3", "SAGEMAKER_MODEL_SERVER_WORKERS": "5"}, 3),
         ({"SAGEMAKER_TS_MIN_WORKERS": "3"}, 3),
         ({"SAGEMAKER_TS_MIN_WORKERS": "3", "SAGEMAKER_MODEL_SERVER_WORKERS": "5"}, 3),
     ],
@@ -44,7 +44,7 @@ def test_any_of_the_models_own_variables_makes_it_one_worker(name: str) -> None:
 @pytest.mark.parametrize(
     ("environment", "seconds"),
     [
-        ({"SAGEMAKER_MODEL_SERVER_TIMEOUT": "5"}, 60.0),
+        ({"SAGEMAKER_MODEL_SERVER_TIMEOUT": "5"}, 120.0),
         ({"TS_DEFAULT_RESPONSE_TIMEOUT": "5"}, 5.0),
         ({"SAGEMAKER_TS_RESPONSE_TIMEOUT": "7", "TS_DEFAULT_RESPONSE_TIMEOUT": "5"}, 7.0),
         ({"SAGEMAKER_TS_BATCH_SIZE": "1", "TS_DEFAULT_RESPONSE_TIMEOUT": "5"}, 60.0),

@@ -4,11 +4,11 @@ Its surface is that of TorchServe's, which handlers were written against; one ob
 whole life, because the toolkit keeps the one that it saw first. Only its request part changes.
 """
 
+import json
 import os
-import socket
-import sys
-import time
 from typing import Any, Dict, List, Optional, Tuple
+
+from hotfire_worker.metrics import Metrics
 
 _SERVER_NAME = "MMS"
 """TorchServe still says so of itself; handlers may look."""
@@ -58,54 +58,12 @@ class RequestProcessor:
         return self._answer_headers.get(key)
 
 
-class Metrics:
-    """`context.metrics`: each metric becomes a line of the log, as TorchServe writes it."""
-
-    def __init__(self, model_name: str) -> None:
-        self._dimensions = "ModelName:" + model_name + ",Level:Model"
-
-    def add_counter(self, name: str, value: float, idx: Any = None, dimensions: Any = None) -> None:
-        """Count something."""
-        self.add_metric(name, value, "Count")
-
-    def add_time(
-        self, name: str, value: float, idx: Any = None, unit: str = "ms", dimensions: Any = None
-    ) -> None:
-        """A duration in `ms` or `s`."""
-        self.add_metric(name, value, {"ms": "Milliseconds", "s": "Seconds"}.get(unit, unit))
-
-    def add_size(
-        self, name: str, value: float, idx: Any = None, unit: str = "MB", dimensions: Any = None
-    ) -> None:
-        """A size in `B`, `kB`, `MB` or `GB`."""
-        names = {"B": "Bytes", "kB": "Kilobytes", "MB": "Megabytes", "GB": "Gigabytes"}
-        self.add_metric(name, value, names.get(unit, unit))
-
-    def add_percent(self, name: str, value: float, idx: Any = None, dimensions: Any = None) -> None:
-        """A share in percent."""
-        self.add_metric(name, value, "Percent")
-
-    def add_error(self, name: str, value: Any, dimensions: Any = None) -> None:
-        """Something that went wrong."""
-        self.add_metric(name, value, "")
-
-    def add_metric(
-        self, name: str, value: Any, unit: str = "Count", idx: Any = None, dimensions: Any = None
-    ) -> None:
-        """Any metric."""
-        moment = int(time.time())
-        origin = f"{self._dimensions}|#hostname:{socket.gethostname()},timestamp:{moment}"
-        sys.stdout.write(f"[METRICS]{name}.{unit}:{value}|#{origin}\n")
-
-
 class Context:
     """What a handler function is given when it takes one argument more than it must."""
 
     def __init__(self, model_name: str, model_dir: str, gpu_id: Optional[int] = None) -> None:
         self.model_name = model_name
-        self.manifest: Dict[str, Any] = {
-            "model": {"modelName": model_name, "handler": "", "modelVersion": "1.0"}
-        }
+        self.manifest = _manifest(model_dir)
         self.system_properties: Dict[str, Any] = {
             "model_dir": model_dir,
             "gpu_id": gpu_id,
@@ -119,11 +77,14 @@ class Context:
         self.request_processor: Optional[List[RequestProcessor]] = None
         self.request_ids: Optional[Dict[int, str]] = None
         self.stopping_criteria: Any = None
+        self.header_key_sequence_id = os.getenv("TS_REQUEST_SEQUENCE_ID", "ts_request_sequence_id")
+        self.header_key_sequence_start = os.getenv("TS_REQUEST_SEQUENCE_START", "ts_request_sequence_start")
+        self.header_key_sequence_end = os.getenv("TS_REQUEST_SEQUENCE_END", "ts_request_sequence_end")
 
     def begin(self, request_id: str, headers: Dict[str, Any]) -> RequestProcessor:
         """Turn to a new request."""
         request = RequestProcessor(headers)
-        self.request_ids = {0: request_id}
+        self.request_ids = self.metrics.request_ids = {0: request_id}
         self.request_processor = [request]
         return request
 
@@ -154,8 +115,7 @@ class Context:
 
     def set_all_response_status(self, code: int = 200, phrase: str = "") -> None:
         """Set the status of every answer of the batch."""
-        for request in self.request_processor or []:
-            request.report_status(code, reason_phrase=phrase)
+        self._request(0).report_status(code, reason_phrase=phrase)
 
     def get_response_status(self, idx: int) -> Tuple[int, Optional[str]]:
         """The answer's status and reason phrase."""
@@ -172,11 +132,19 @@ class Context:
 
     def get_sequence_id(self, idx: int) -> Any:
         """The id of a stateful sequence, by the header that the environment names."""
-        return self._request(idx).get_request_property(
-            os.getenv("TS_REQUEST_SEQUENCE_ID", "ts_request_sequence_id")
-        )
+        return self._request(idx).get_request_property(self.header_key_sequence_id)
 
     def _request(self, idx: int) -> RequestProcessor:
         if self.request_processor is None:
             raise TypeError("there is no request yet: the model is being loaded")
         return self.request_processor[idx]
+
+
+def _manifest(model_dir: str) -> Optional[Dict[str, Any]]:
+    """What `torch-model-archiver` wrote about the model: nothing, in a SageMaker archive."""
+    try:
+        with open(os.path.join(model_dir, "MAR-INF", "MANIFEST.json"), encoding="utf-8") as file:
+            manifest: Dict[str, Any] = json.load(file)
+    except FileNotFoundError:
+        return None
+    return manifest

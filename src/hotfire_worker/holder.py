@@ -61,11 +61,11 @@ def _stand_apart(spec: Spec, channel: Channel) -> None:
 
 def _enter(spec: Spec) -> None:
     """Be where the container would be: its folder, its variables, its module path."""
-    model_dir = spec["model_dir"]
-    code_dir = os.path.join(model_dir, "code")
+    code_dir = os.path.join(spec["model_dir"], "code")
+    model_dir = spec["model_dir"] = _model_folder(spec["model_dir"])
     os.environ.update(spec["environment"])
     inherited = os.environ.get("PYTHONPATH", "")
-    path = [code_dir, model_dir] + [part for part in inherited.split(os.pathsep) if part]
+    path = list(dict.fromkeys([code_dir, model_dir, *(part for part in inherited.split(os.pathsep) if part)]))
     os.environ["PYTHONPATH"] = os.pathsep.join(path)
     sys.path[:0] = path
     # The folder is a copy of this instance's own, and gone with it: compiled files would never be read again.
@@ -73,6 +73,16 @@ def _enter(spec: Spec) -> None:
     sys.argv = ["hotfire-worker"]
     os.chdir(model_dir)
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
+
+
+def _model_folder(given: str) -> str:
+    """The folder itself, or the one that is alone in it: TorchServe takes that for the model's.
+
+    So a model that consists of `code` only has its handler beside it, and is at home there.
+    """
+    entries = os.listdir(given)
+    inner = os.path.join(given, entries[0]) if len(entries) == 1 else given
+    return inner if os.path.isdir(inner) else given
 
 
 def _load(spec: Spec, channel: Channel) -> Optional[Service]:

@@ -1,7 +1,8 @@
 """What a container's environment variables say about its server.
 
 The names and defaults are those of the inference toolkit and of TorchServe; which of them have an effect
-was seen on AWS's own stack: `SAGEMAKER_MODEL_SERVER_TIMEOUT` has none.
+was seen on AWS's own stack: `SAGEMAKER_MODEL_SERVER_TIMEOUT` has none, nor has its default, and TorchServe's
+own variables win over the toolkit's file.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from dataclasses import dataclass
 
 MAX_BYTES = 6_553_500
 """TorchServe's default limit of a request and of an answer."""
-RESPONSE_TIMEOUT = 60
+RESPONSE_TIMEOUT = 120
 """TorchServe's default, in seconds."""
+MODEL_RESPONSE_TIMEOUT = 60
+"""The inference toolkit's, where it writes an entry for the model."""
 MOST_WORKERS = 4
 """Of an instance that does not say how many; TorchServe starts one a core."""
 
@@ -33,12 +36,12 @@ class ServerSettings:
         """The settings of a container with these variables on a machine with so many cores."""
         number = _Numbers(environment)
         timeout = number("TS_DEFAULT_RESPONSE_TIMEOUT", RESPONSE_TIMEOUT)
-        workers = number("TS_DEFAULT_WORKERS_PER_MODEL", 0)
-        workers = number("SAGEMAKER_MODEL_SERVER_WORKERS", workers) or min(cores, MOST_WORKERS)
+        workers = number("SAGEMAKER_MODEL_SERVER_WORKERS", 0)
+        workers = number("TS_DEFAULT_WORKERS_PER_MODEL", workers) or min(cores, MOST_WORKERS)
         if any(f"SAGEMAKER_TS_{name}" in environment for name in _MODEL_VARIABLES):
             # Any one of them makes the toolkit write a whole entry for the model, with these defaults.
             workers = max(number("SAGEMAKER_TS_MIN_WORKERS", 1), 1)
-            timeout = number("SAGEMAKER_TS_RESPONSE_TIMEOUT", RESPONSE_TIMEOUT)
+            timeout = number("SAGEMAKER_TS_RESPONSE_TIMEOUT", MODEL_RESPONSE_TIMEOUT)
         return cls(
             workers=workers,
             response_timeout=float(timeout),
@@ -52,7 +55,7 @@ class _Numbers:
     environment: Mapping[str, str]
 
     def __call__(self, name: str, default: int) -> int:
-        """A variable's whole number; a value that is none counts as absent, as at AWS."""
+        """A variable's whole number; one that is none counts as absent. AWS's container dies of it."""
         try:
             value = int(self.environment[name])
         except (KeyError, ValueError):
