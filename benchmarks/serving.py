@@ -179,8 +179,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def aws_stack(venv: Path, model: Path, folder: Path) -> Iterator[str]:
-    """AWS's own stack, as its image starts it, with one worker."""
+def aws_stack(venv: Path, model: Path, folder: Path, threads: int) -> Iterator[str]:
+    """AWS's own stack, as its image starts it, with one worker; 0 threads are as many as torch takes."""
     base = folder / "aws"
     shutil.copytree(model, base / "model")
     port = free_port()
@@ -190,6 +190,7 @@ def aws_stack(venv: Path, model: Path, folder: Path) -> Iterator[str]:
         "SAGEMAKER_BASE_DIR": str(base),
         "SAGEMAKER_PROGRAM": "serve.py",
         "SAGEMAKER_BIND_TO_PORT": str(port),
+        **({"OMP_NUM_THREADS": str(threads)} if threads else {}),
         **ONE_WORKER,
     }
     start = "from sagemaker_pytorch_serving_container import serving; serving.main()"
@@ -202,6 +203,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=10, help="how often each is measured, in turns (10)")
     options.add_argument("--seconds", type=float, default=3.0, help="how long each time (3)")
     options.add_argument("--aws", type=Path, help="a virtual environment with AWS's stack")
+    options.add_argument("--aws-threads", type=int, default=1, help="its torch threads; 0: as it comes (1)")
     given = options.parse_args()
     report = Report("Serving the template's model, two headlines a request")
     with tempfile.TemporaryDirectory() as top, contextlib.ExitStack() as stack:
@@ -223,7 +225,7 @@ def main() -> None:
         serve = [sys.executable, "-m", "hotfire", "serve", str(model), "--port", str(port)]
         urls["serve"] = stack.enter_context(contract(serve, port, {**os.environ, **ONE_WORKER}, folder))
         if given.aws:
-            urls["aws"] = stack.enter_context(aws_stack(given.aws, model, folder))
+            urls["aws"] = stack.enter_context(aws_stack(given.aws, model, folder, given.aws_threads))
         wrk = Wrk(folder, given.seconds, region.key.access_key)
         measure(report, urls, wrk, model, given.rounds, given.seconds)
     report.finish(given.json)
