@@ -604,9 +604,8 @@ async def test_a_request_whose_client_went_away_cannot_hold_the_worker_for_ever(
         assert int(await served.text(PID)) != pid
 
 
-async def test_only_so_many_requests_wait(serve: Serve, flag: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_MOST_WAITING", 3)
-    async with serve() as served:
+async def test_only_so_many_requests_wait(serve: Serve, flag: Path) -> None:
+    async with serve(TS_JOB_QUEUE_SIZE="3") as served:
         asked = [await served.begin(wait_for(flag)) for _ in range(4)]
         await until(lambda: served.instance.load == 4)
         with pytest.raises(QueueFull, match="3 requests wait already"):

@@ -63,3 +63,7 @@ def test_sizes() -> None:
 def test_a_value_that_is_no_number_of_things_counts_as_absent(value: str) -> None:
     settings = read({"SAGEMAKER_MODEL_SERVER_WORKERS": value, "TS_MAX_REQUEST_SIZE": value})
     assert (settings.workers, settings.max_request) == (2, MAX_BYTES)
+
+
+def test_how_many_requests_may_wait() -> None:
+    assert (read({}).most_waiting, read({"TS_JOB_QUEUE_SIZE": "2"}).most_waiting) == (1000, 2)

@@ -23,8 +23,6 @@ from hotfire.instances.workers import Job, Worker
 from hotfire.instances.zygotes import Spawner, Zygote, ZygoteKey, Zygotes
 from hotfire_worker.service import refusal_body
 
-_MOST_WAITING = 1000
-"""Requests that may wait for an instance's workers."""
 _LINK_FROM_BYTES = 1024 * 1024
 """Smaller files are copied for each instance, so that what a handler does to them stays its own."""
 _PATIENCE = (0.0, 0.1, 0.5, 2.0, 5.0)
@@ -83,8 +81,8 @@ class ProcessInstance:
         settings = self._settings
         if len(request.body) > settings.max_request:
             return Answer(413, {}, b"")
-        if len(self._waiting) >= _MOST_WAITING:
-            raise QueueFull(f"{_MOST_WAITING} requests wait already")
+        if len(self._waiting) >= settings.most_waiting:
+            raise QueueFull(f"{settings.most_waiting} requests wait already")
         job = Job(request, self._expire)
         job.future.add_done_callback(self._settled)
         self._waiting.append(job)

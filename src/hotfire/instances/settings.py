@@ -18,6 +18,8 @@ MODEL_RESPONSE_TIMEOUT = 60
 """The inference toolkit's, where it writes an entry for the model."""
 MOST_WORKERS = 4
 """Of an instance that does not say how many; TorchServe starts one a core."""
+MOST_WAITING = 1000
+"""Requests that may wait for an instance's workers; TorchServe's own default is 100."""
 
 _MODEL_VARIABLES = ("BATCH_SIZE", "MAX_BATCH_DELAY", "MIN_WORKERS", "MAX_WORKERS", "RESPONSE_TIMEOUT")
 
@@ -30,6 +32,7 @@ class ServerSettings:
     response_timeout: float
     max_request: int
     max_response: int
+    most_waiting: int = MOST_WAITING
 
     @classmethod
     def read(cls, environment: Mapping[str, str], cores: int) -> ServerSettings:
@@ -47,6 +50,7 @@ class ServerSettings:
             response_timeout=float(timeout),
             max_request=number("TS_MAX_REQUEST_SIZE", MAX_BYTES),
             max_response=number("TS_MAX_RESPONSE_SIZE", MAX_BYTES),
+            most_waiting=number("TS_JOB_QUEUE_SIZE", MOST_WAITING),
         )
 
 
