@@ -657,6 +657,7 @@ async def test_a_model_that_cannot_be_loaded(serve: Serve, line: str, message: s
     error = await refused(serve, RUNS.replace("    return {", f"    {line}\n    return {{"))
     assert error.message == message
     assert not error.trace or "in model_fn" in error.trace
+    assert "hotfire_worker" not in error.trace  # how we came there is nobody's affair
 
 
 async def test_a_mistake_in_the_source_is_told_with_its_place(serve: Serve) -> None:

@@ -99,7 +99,7 @@ def _load(spec: Spec, channel: Channel) -> Optional[Service]:
         service = Service(spec["model_dir"])
     except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt too: it cannot serve
         message = ". ".join(part for part in (_message(error), wanting) if part)
-        channel.send({"event": "failed", "message": message, "trace": _text(traceback.format_exc())})
+        channel.send({"event": "failed", "message": message, "trace": _text(_trace(error))})
         return None
     unsafe = "processes are not forked here" if spec["alone"] else _why_not_fork(threads)
     channel.send({"event": "loaded", "seconds": time.perf_counter() - started, "unsafe": unsafe})
@@ -132,6 +132,14 @@ def _message(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return _text(type(error).__name__ + ": " + str(error))
     return _text("".join(traceback.format_exception_only(type(error), error)).strip())
+
+
+def _trace(error: BaseException) -> str:
+    """The traceback from the toolkit on: how this program came there is nobody's affair."""
+    here, frames = os.path.dirname(__file__), error.__traceback__
+    while frames is not None and os.path.dirname(frames.tb_frame.f_code.co_filename) == here:
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames))
 
 
 def _text(text: str) -> str:
