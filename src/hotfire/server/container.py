@@ -155,7 +155,8 @@ _NOT_FOUND = "Requested resource is not found, please refer to API document."
 _NOT_ALLOWED = "Requested method is not allowed, please refer to API document."
 _BUSY = (
     'Model "model" has no worker to serve inference request. Please use scale workers API to add workers. '
-    "If this is a sequence inference, please check if it is closed, or expired; or exceeds maxSequenceJobQueueSize"
+    "If this is a sequence inference, please check if it is closed, or expired; "
+    "or exceeds maxSequenceJobQueueSize"
 )
 _DESCRIPTION = {
     "openapi": "3.0.1",
