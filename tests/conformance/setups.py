@@ -1,0 +1,431 @@
+"""What AWS's stack is asked when its answers are recorded."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+from asks import CSV, FORM, JSON, NPY, NPZ, Ask, Headers, Repeated, Setup, get, kinds, numbered, say
+
+ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+CHUNKED: Headers = kinds(JSON, JSON, ("Transfer-Encoding", "chunked"))
+OCTETS: Headers = kinds("application/octet-stream")
+PARTS: Headers = kinds("multipart/form-data; boundary=XX")
+BODY = 'form-data; name="body"'
+END = b"--XX--\r\n"
+LIMIT = 6_553_500
+
+FAILURES = {
+    "value": "raise ValueError('bad value')",
+    "empty": "raise ValueError()",
+    "lines": "raise ValueError('one\\ntwo\\r\\nthree')",
+    "long": "raise ValueError('y' * 20000)",
+    "key": "{}['missing']",
+    "tuple": "raise ValueError('a', 1)",
+    "toolkit_400": "raise BaseInferenceToolkitError(400, 'the message', 'The Phrase')",
+    "toolkit_200": "raise BaseInferenceToolkitError(200, 'the message', 'The Phrase')",
+    "toolkit_204": "raise BaseInferenceToolkitError(204, 'the message', 'The Phrase')",
+    "toolkit_text": "raise BaseInferenceToolkitError('400', 'the message', 'The Phrase')",
+    "toolkit_no_phrase": "raise BaseInferenceToolkitError(400, 'the message', None)",
+    "generic_422": "raise GenericInferenceToolkitError(422, 'the message')",
+    "generic_none": "raise GenericInferenceToolkitError(400)",
+    "unsupported": "raise UnsupportedFormatError('a/b')",
+    "mute": "raise Mute()",
+    "group": "raise ExceptionGroup('several', [ValueError(1)])",
+    "stop": "raise StopIteration('s')",
+    "memory": "raise MemoryError('much')",
+    "cuda": "raise RuntimeError('CUDA out of memory')",
+    "recursion": "f = lambda f: f(f); f(f)",
+    "exit": "sys.exit(3)",
+    "interrupt": "raise KeyboardInterrupt()",
+    "gone": "os._exit(1)",
+    "base": "raise BaseException('base')",
+    "letters": "raise ValueError('caf\\u00e9 \\u2603')",
+    "half_a_letter": "raise ValueError('\\ud800')",
+}
+DEADLY = ("exit", "interrupt", "gone", "base", "toolkit_text", "letters", "half_a_letter")
+EVERYWHERE = ("value", "toolkit_400", "generic_422", "unsupported")
+
+RESULTS = (
+    "'text'|'é ☃ 😀'|''|b'raw\\xff'|b''|bytearray(b'b')|memoryview(b'm')|7|1.5|True|None|10**40|1j"
+    "|float('nan')|[1e300, -0.0]|[1, [2.5, None, 'x']]|[]|{}|{'a': [], 'b': {'c': 'é'}}"
+    "|{1: 'a', None: 'b', True: 'c'}|{(1, 2): 'a'}|endless|['\\ud800']|'\\ud800'|('a', 'text/plain')"
+    "|(b'a', 'application/x-b')|({'a': 1}, 'a/b')|(None, 'a/b')|('a',)|()|('a', 'b/c', 'd')|('a', None)"
+    "|('a', '')|('a', 5)|('a', b'b/c')|('a', 'text/html; charset=utf-8')|(('a', 'b/c'), 'd/e')"
+    "|Pair('a', 'b/c')|['a', 'b/c']|torch.ones(2)|{'t': torch.ones(2)}|np.ones(2)|[np.float32(1)]"
+    "|[np.float64(1)]|np.float64(1.5)|np.str_('s')|np.bytes_(b's')|{1}|(n for n in 'ab')|range(2)|object"
+    "|Text('sub')|Number.ONE|collections.OrderedDict(b=1, a=2)|decimal.Decimal(1)|datetime.date(2020, 1, 1)"
+    "|ValueError('x')|io.BytesIO(b'x')|nobody"
+)
+PREDICTIONS = (
+    "torch.tensor([[1.5, 2], [3, 4]])|torch.tensor(3)|torch.ones(1, 2, 2)|torch.ones(2, requires_grad=True)"
+    "|[torch.ones(2), 1]|{'a': np.ones(2), 'b': np.int8(2)}|np.array([[1, 2.5]])|np.array(5)"
+    "|np.array(['a', 'é'])|np.float32(0.1)|'é'|b'b'|None|True|0.1|[float('nan')]|{1}|decimal.Decimal(1)"
+    "|datetime.date(2020, 1, 1)|(1, 2)|(n for n in 'ab')|Listed()|['a,b', 'c\"d']|[['a', 1]]|[]"
+    "|[[1], [2, 3]]|{1: 2}|torch.empty(0, 2)|torch.ones(2, dtype=torch.bfloat16)"
+    "|collections.OrderedDict(b=1, a=2)"
+)
+
+HANDLERS = (
+    "starred",
+    "defaulted",
+    "positional",
+    "lambdas",
+    "partial",
+    "callable",
+    "coroutine",
+    "generator",
+    "no_functions",
+    "text_for_function",
+    "three_arguments",
+    "globals",
+    "before_and_after",
+    "transform",
+    "alone",
+)
+
+
+def setups() -> list[Setup]:
+    """All of them."""
+    given, limits = {"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": CSV}, {"TS_MAX_REQUEST_SIZE": "100"}
+    defaults = [Ask("none", headers=kinds(JSON, None)), Ask("any", headers=kinds(JSON, "*/*"))]
+    sizes = [Ask("at", b"1" * 100), Ask("over", b"1" * 101), Ask("answer", b"2" * 90)]
+    return [
+        Setup("seen", seen(), "seen"),
+        Setup("told", answers(), "told"),
+        Setup("raised", failures(), "raised"),
+        Setup("forms", forms(), "seen"),
+        Setup("addresses", addresses(), "seen"),
+        Setup("edges", edges(), "seen"),
+        Setup("returned", results(), "returned"),
+        Setup("decoded", decoded(), scripted="model.pt"),
+        Setup("encoded", encoded(), "encoded"),
+        *[Setup("handler_" + name, [say(letter) for letter in "abcd"], name) for name in HANDLERS],
+        Setup("dotted", [say("a")], "lambdas", "code/pkg/serve.py", {"SAGEMAKER_PROGRAM": "pkg.serve"}),
+        Setup("at_root", [say("a")], "lambdas", "mine.py", {"SAGEMAKER_PROGRAM": "mine.py"}, ["model.bin"]),
+        Setup("accepting", defaults, environment=given, scripted="only.pth"),
+        Setup("nested", [Ask("a")], scripted="inner/model.pt"),
+        Setup("sized", sizes, "sized", environment={**limits, "TS_MAX_RESPONSE_SIZE": "100"}),
+    ]
+
+
+def seen() -> list[Ask]:
+    """What of a request reaches a handler."""
+    with_file = part(BODY + '; filename="f"', b"[1]", "Content-Type: application/json")
+    with_type = part(BODY, b"[1]", "Content-Type: a/b") + part('form-data; name="c"', b"")
+    return [
+        say("plain", headers=kinds(JSON, JSON, (ATTRIBUTES, "trace=1;k=v"))),
+        say("twice", headers=kinds(JSON, JSON, (ATTRIBUTES, "one"), (ATTRIBUTES, "two"))),
+        say("in_two_cases", headers=kinds(JSON, JSON, (ATTRIBUTES, "one"), (ATTRIBUTES.lower(), "two"))),
+        say("letters", headers=kinds(JSON, JSON, (ATTRIBUTES, "caf\xe9"), ("X-Utf8", "caf\xc3\xa9"))),
+        say("spaces", headers=kinds(JSON, JSON, ("X-Empty", ""), ("X-Wide", "  a  b \t "))),
+        say("lower_case", headers=[("content-type", JSON), ("accept", CSV)]),
+        say("upper_case", headers=[("CONTENT-TYPE", JSON), ("ACCEPT", CSV)]),
+        say("without_dash", headers=[("ContentType", CSV)]),
+        say("like_content_type", headers=[("Content-Type-Options", "a/b"), ("Content-Type", JSON)]),
+        say("several_accepts", headers=[("Content-Type", JSON), ("accept", "a/b"), ("Accept", "c/d")]),
+        say("empty_accept", headers=[("Content-Type", JSON), ("Accept", ""), ("accept", "c/d")]),
+        say("any_accept", headers=kinds(JSON, " */* ")),
+        say("nothing", headers=()),
+        say("a_header_named_body", headers=kinds(JSON, JSON, ("body", "hi"))),
+        say("charset", headers=kinds("application/json; charset=utf-8")),
+        say("expect", headers=kinds(JSON, JSON, ("Expect", "100-continue"))),
+        Ask("chunked", b"3\r\n[1]\r\n0\r\n\r\n", CHUNKED),
+        Ask("trailers", b"3;a=b\r\n[1]\r\n0\r\nX-Trail: 1\r\n\r\n", [*CHUNKED, ("Trailer", "X-Trail")]),
+        Ask("many_headers", headers=kinds(JSON, JSON, *[(f"X-{number}", "v") for number in range(100)])),
+        Ask("get", None, kinds(), "GET"),
+        Ask("query", path="/invocations?a=b&c&a=%20d+e&body=f"),
+        Ask("odd_query", path="/invocations?a=1;b=2&&c==d&=e&%66=g"),
+        Ask("form", b"a=1&body=%5B2%5D", kinds(FORM)),
+        Ask("file", with_file + END, PARTS),
+        Ask("file_without_type", part(BODY + '; filename="f"', b"[1]") + END, PARTS),
+        Ask("field_with_type", with_type + END, PARTS),
+    ]
+
+
+def answers() -> list[Ask]:
+    """What a handler may say of an answer besides its body."""
+    header, status = "set_response_header", "set_response_status"
+    refused = {
+        "newline": [header, 0, "X-A", "a\r\nX-B: 1"],
+        "control": [header, 0, "X-A", "a\x00b"],
+        "number": [header, 0, "X-A", 1],
+        "none": [header, 0, "X-A", None],
+        "name_with_space": [header, 0, "X A", "1"],
+        "empty_name": [header, 0, "", "1"],
+        "name_in_letters": [header, 0, "X-\u2603", "1"],
+        "status_in_text": [status, "201", "x"],
+        "half_status": [status, 201.0, "x"],
+        "no_status": [status, -1, "x"],
+        "phrase_of_lines": [status, 202, "a\nb"],
+        "phrase_in_letters": [status, 202, "caf\u00e9"],
+        "number_for_phrase": [status, 202, 5],
+    }
+    return [
+        told("nothing"),
+        *[
+            told(f"status_{code}", [status, code, "Phrase"])
+            for code in (201, 203, 204, 304, 400, 404, 418, 503)
+        ],
+        told("status_none", [status, None, "x"]),
+        told("no_phrase", [status, 202]),
+        told("status_of_all", ["set_all_response_status", 203, "all"]),
+        told("status_of_another", [status, 203, "x", 1]),
+        told("large_status", [status, 600, "x"], hotfire=500),
+        told("headers", [header, 0, ATTRIBUTES, "a"], [header, 0, "X-B", "b c"]),
+        told("header_twice", [header, 0, "X-A", "1"], [header, 0, "X-A", "2"]),
+        told("header_in_two_cases", [header, 0, "X-A", "1"], [header, 0, "x-a", "2"]),
+        told("header_in_letters", [header, 0, "X-A", "caf\u00e9 \u2603"]),
+        told("empty_header", [header, 0, "X-A", ""]),
+        told("long_header", [header, 0, "X-A", "v" * 9000]),
+        told("type", ["set_response_content_type", 0, "a/b"]),
+        told("type_by_header", [header, 0, "Content-Type", "a/b"]),
+        told("type_by_header_and_tuple", [header, 0, "Content-Type", "a/b"], type="c/d"),
+        told("type_in_lower_case", [header, 0, "content-type", "a/b"]),
+        told("length", [header, 0, "Content-Length", "1"]),
+        told("coming_and_going", [header, 0, "Connection", "close"], [header, 0, "Pragma", "x"]),
+        told("then_raises", [header, 0, "X-A", "1"], [status, 202, "x"], **{"raise": "bad"}),
+        told("typed_then_raises", ["set_response_content_type", 0, "a/b"], **{"raise": "bad"}),
+        told("no_such_request", [header, 5, "X-A", "1"]),
+        told("no_such_method", ["nobody"]),
+        told("type_none", type=None),
+        told("type_empty", type=""),
+        told("type_of_lines", type="a/b\r\nX-A: 1"),
+        told("long_type", type="a/" + "b" * 3000),
+        *[told("refused_" + name, order) for name, order in refused.items()],
+        told("after"),
+    ]
+
+
+def told(name: str, *context: Sequence[Any], hotfire: int | None = None, **more: Any) -> Ask:
+    """What the handler is to tell its context, and what to answer or to raise."""
+    return say(name, {"context": context, **more}, hotfire=hotfire)
+
+
+def failures() -> list[Ask]:
+    """Each failure, a few of them in each function, and a request after those that cost a worker."""
+    asks = [say("fine", ["", ""])]
+    for name, statement in FAILURES.items():
+        places = ("input", "predict", "output") if name in EVERYWHERE else ("predict",)
+        asks += [say(f"{place}_{name}", [place, statement]) for place in places]
+        if name in DEADLY:
+            asks.append(say(f"after_{name}", ["", ""]))
+    return asks
+
+
+def forms() -> list[Ask]:
+    """Forms of both kinds, well made and not."""
+    lines = (
+        "body=a|body=%5B1%2C+2%5D|body=caf%C3%A9|body=caf\xe9|body=%FF|body=1&body=2|body=|body|body&a=1|a=1&body"
+        "|body=a;b=c|&&body=a|body=a&|body=a=b| body = a|body=a\r\nb=c|body=a\rb|%62ody=a|%ZZ=a"
+        "|body=a%ZZ|body=a%4|=a|Body=a|?body=a|"
+    )
+    types = (
+        'multipart/form-data; boundary="XX"|multipart/form-data;boundary=XX|multipart/form-data; boundary=XX;'
+        "|multipart/form-data; charset=utf-8; boundary=XX|multipart/form-data; boundary=XX; charset=utf-8"
+        "|multipart/form-data; boundary=XX; charset=nobody|multipart/form-data|multipart/form-data; boundary="
+        "|multipart/form-data; a=b; c=d; boundary=XX|multipart/form-data; boundary= XX"
+        "|Multipart/Form-Data; boundary=XX|multipart/mixed; boundary=XX|multipart/form-data, boundary=XX"
+    )
+    one = part(BODY, b"a") + END
+    return [
+        *[Ask(name, line.encode("latin-1"), kinds(FORM)) for name, line in numbered("line", lines)],
+        Ask("line_in_upper_case", b"body=a", kinds(FORM.upper())),
+        Ask("line_with_charset", b"body=a", kinds(FORM + "; charset=utf-8")),
+        Ask("line_by_get", b"body=a", kinds(FORM), "GET"),
+        Ask("line_and_query", b"a=1", kinds(FORM), path="/invocations?body=b&body=c"),
+        *[Ask("parts_" + name, body, PARTS) for name, body in bodies().items()],
+        *[Ask(name, one, kinds(kind)) for name, kind in numbered("type", types)],
+    ]
+
+
+def bodies() -> dict[str, bytes]:
+    """Bodies of forms in parts."""
+    one, file = part(BODY, b"a") + END, BODY + '; filename="f"'
+    return {
+        "field": one,
+        "fields": part('form-data; name="a"', b"b") + part(BODY, b"c") + END,
+        "twice": part(BODY, b"a") + part(BODY, b"b") + END,
+        "file": part(file, b"\x00\xff", "Content-Type: a/b") + END,
+        "nameless_file": part(BODY + '; filename=""', b"a") + END,
+        "other": part('form-data; name="other"; filename="f"', b"a") + END,
+        "empty": part(BODY, b"") + END,
+        "lines": part(BODY, b"a\r\nb\r\n") + END,
+        "like_delimiter": part(BODY, b"--X\r\n--XY") + END,
+        "plain_name": part("form-data; name=body", b"a") + END,
+        "single_quotes": part("form-data; name='body'", b"a") + END,
+        "other_cases": part('FORM-DATA; NAME="body"', b"a") + END,
+        "quoted_semicolon": part('form-data; name="a;b"', b"c") + part(BODY, b"d") + END,
+        "base64": part(BODY, b"eHl6", "Content-Transfer-Encoding: base64") + END,
+        "base64_file": part(file, b"eHl6", "Content-Transfer-Encoding: base64") + END,
+        "binary_file": part(file, b"\x01", "Content-Transfer-Encoding: binary") + END,
+        "after": one + b"b",
+        "bare_newlines": one.replace(b"\r", b""),
+        "no_name": part("form-data", b"a") + END,
+        "attachment": part('attachment; name="body"', b"a") + END,
+        "no_disposition": b"--XX\r\nContent-Type: a/b\r\n\r\na\r\n" + END,
+        "no_end": part(BODY, b"a"),
+        "no_head": b'--XX\r\nContent-Disposition: form-data; name="bo',
+        "no_delimiter": b"a",
+        "nothing": b"",
+        "only_end": END,
+        "before": b"a\r\n" + one,
+        "another_delimiter": one.replace(b"XX", b"YY"),
+        "space_after_delimiter": one.replace(b"--XX\r\nC", b"--XX \r\nC"),
+    }
+
+
+def part(disposition: str, body: bytes, *headers: str) -> bytes:
+    """A part of a form, with the delimiter before it."""
+    head = "\r\n".join(["--XX", "Content-Disposition: " + disposition, *headers])
+    return head.encode() + b"\r\n\r\n" + body + b"\r\n"
+
+
+def addresses() -> list[Ask]:
+    """Addresses and methods."""
+    invoked = (
+        "/invocations|/invocations/|/invocations//|/invocations%2F|/%69nvocations|/invocations?"
+        "|/invocations?model_name=|/invocations?model_name=model|/models/model/invoke|/model/predict"
+        "|/model/1.0/predict"
+    )
+    refused = (
+        "/|/foo|/Invocations|//invocations|/invocations/x|/invocations%20|/invocations;a=b|/invocations?model_name=x"
+        "|/invocations?a=%ZZ|/invocations?a=%4|/invocations%ZZ|/invocations/predict|/predictions|/predictions/x"
+        "|/predictions/model/2.0|/models|/models/x/invoke|/models/model/x|/x/predict|/v2/health/ready|/favicon.ico"
+    )
+    pings = "/ping|/ping/|/ping/x|/ping?a=b|/ping/predict|/ping%2F"
+    methods = ("PUT", "PATCH", "DELETE", "HEAD", "TRACE", "PROPFIND")
+    return [
+        *[Ask(name, path=path) for name, path in numbered("invoked", invoked)],
+        *[Ask(name, path=path) for name, path in numbered("refused", refused)],
+        *[get(name, path) for name, path in numbered("pinged", pings)],
+        get("root", "/"),
+        get("metrics", "/metrics"),
+        *[Ask(f"{method.lower()}_invocations", method=method) for method in methods],
+        *[Ask(f"{method.lower()}_ping", None, (), method, "/ping") for method in ("POST", *methods)],
+        *[Ask(f"{method.lower()}_foo", None, (), method, "/foo") for method in methods],
+        get("absolute", "http://127.0.0.1:8080/ping", hotfire=200),
+        Ask("unknown_method", method="FOO", hotfire=400),
+    ]
+
+
+def edges() -> list[Ask]:
+    """Requests at the edges of HTTP and of TorchServe's limits."""
+    first = b"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    sized = first + b"Content-Length: 3\r\n"
+    both = sized + b"Transfer-Encoding: chunked\r\n\r\n3\r\n[1]\r\n0\r\n\r\n"
+    sent = {
+        "upgrade": sized + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n[1]",
+        "no_length": first + b"\r\n[1]",
+        "short_length": first + b"Content-Length: 2\r\n\r\n[1]",
+        "no_number": first + b"Content-Length: a\r\n\r\n[1]",
+        "two_lengths": sized + b"Content-Length: 2\r\n\r\n[1]",
+        "no_chunk": first + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n[1]\r\n0\r\n\r\n",
+        "huge_length": first + b"Content-Length: 99999999999\r\n\r\n",
+        "odd_expectation": sized + b"Expect: a\r\n\r\n[1]",
+        "no_http": b"hello\r\n\r\n",
+        "no_colon": sized + b"garbage\r\n\r\n[1]",
+        "space_before_colon": sized + b"X-A : b\r\n\r\n[1]",
+        "old": sized.replace(b"1.1", b"1.0") + b"\r\n[1]",
+        "no_host": b"GET /ping HTTP/1.1\r\n\r\n",
+        "close": sized + b"Connection: close\r\n\r\n[1]",
+    }
+    unlike = {
+        "folded": sized + b"X-A: a\r\n b\r\n\r\n[1]",
+        "length_and_chunks": both,
+        "bare_newlines": (sized + b"\r\n[1]").replace(b"\r", b""),
+    }
+    line, lines = len("POST /invocations?a= HTTP/1.1"), len("Host: 127.0.0.1:8080" + "X-L: ")
+    expecting, chunked = [("Expect", "100-continue")], [("Transfer-Encoding", "chunked")]
+    chunk = Repeated(b"a", LIMIT + 1, b"%x\r\n" % (LIMIT + 1), b"\r\n0\r\n\r\n")
+    return [
+        *[Ask(name, raw=raw) for name, raw in sent.items()],
+        *[Ask(name, raw=raw, hotfire=400) for name, raw in unlike.items()],
+        *[Ask(f"line_{size}", path="/invocations?a=" + "x" * (size - line)) for size in (4095, 4096)],
+        *[
+            Ask(f"headers_{size}", None, [("X-L", "v" * (size - lines))], "GET", "/ping")
+            for size in (8191, 8192)
+        ],
+        Ask("at_the_limit", Repeated(b"a", LIMIT), OCTETS),
+        Ask("over_the_limit", Repeated(b"a", LIMIT + 1), OCTETS),
+        Ask("over_the_limit_expecting", Repeated(b"a", LIMIT + 1), [*OCTETS, *expecting]),
+        Ask("over_the_limit_in_chunks", chunk, [*OCTETS, *chunked]),
+        Ask("over_the_limit_elsewhere", Repeated(b"a", LIMIT + 1), OCTETS, path="/ping"),
+        Ask("after"),
+    ]
+
+
+def decoded() -> list[Ask]:
+    """What the toolkit's own `input_fn` makes of bodies."""
+    texts = (
+        '{"a": 1}|null|[true, null]|[]|[[]]|[[[1, 2]]]|[123456789012345678901234567890]|[1e400]|[NaN]'
+        '|[1,]|["a"]|["1"]|[1, "a"]|[1] x| [1] |[[1], [2, 3]]|{"a": 1, "a": 2}|[01]|\ufeff[1]'
+    )
+    rows = (
+        'a,b\n1,2|1\n2|1,2\n\n3,4\n|1,2\r\n3,4\r\n|1,2\r3,4|"1","2"| 1 , 2 |# c\n1,2|1,,3|1,2,|1.5,nan|é,1'
+        "|1;2|\n|   |True,False|1,a|inf,1|1,2\n3,4,5|2020-01-01|\ufeff1,2"
+    )
+    accepts = f"*/*||{CSV}|{NPY}|{NPZ}|a/b|{JSON}, {CSV}|a/b, {CSV}|{CSV};q=1|Text/CSV"
+    types = f"{JSON}; charset=utf-8|Application/JSON|{CSV}; header=present|a/b|*/*|"
+    whole = npy(numpy.ones(2))
+    files = {"cut": whole[:-4], "longer": whole + b"x", "empty": b"", "zeros": b"\0" * 200}
+    matrix = b"[[1, 2], [3, 4]]"
+    return [
+        *[Ask(name, text.encode()) for name, text in numbered("json", texts)],
+        Ask("json_no_utf8", b'["\xff"]'),
+        Ask("json_no_body", None),
+        *[Ask(name, text.encode(), kinds(CSV)) for name, text in numbered("csv", rows)],
+        Ask("csv_no_utf8", b"\xff,1", kinds(CSV)),
+        *[Ask("npy_" + name, npy(array), kinds(NPY)) for name, array in arrays().items()],
+        *[Ask("npy_file_" + name, data, kinds(NPY)) for name, data in files.items()],
+        *[Ask(name, matrix, kinds(JSON, kind)) for name, kind in numbered("accept", accepts)],
+        *[Ask(name, matrix, kinds(kind)) for name, kind in numbered("type", types)],
+    ]
+
+
+def arrays() -> dict[str, Any]:
+    """Arrays of several types and shapes."""
+    return {
+        "float16": numpy.ones(2, "f2"),
+        "int64": numpy.ones(2, "i8"),
+        "uint16": numpy.ones(2, "u2"),
+        "bool": numpy.ones(2, "?"),
+        "complex": numpy.ones(2, "c8"),
+        "fortran": numpy.asfortranarray(numpy.arange(6.0).reshape(2, 3)),
+        "scalar": numpy.array(3.0),
+        "empty": numpy.empty((0, 3)),
+        "big_endian": numpy.ones(2, ">f8"),
+        "text": numpy.array(["a"]),
+        "object": numpy.array([1.5, 2], dtype=object),
+        "date": numpy.array(["2020-01-01"], dtype="M8[D]"),
+    }
+
+
+def npy(array: Any) -> bytes:
+    """An array as a file."""
+    stream = io.BytesIO()
+    numpy.save(stream, array)
+    return stream.getvalue()
+
+
+def results() -> list[Ask]:
+    """What is made of each kind of result, and of a few for another `Accept`."""
+    return [
+        *[say(name, expression) for name, expression in numbered("result", RESULTS)],
+        say("accept_csv", "'text'", kinds(JSON, CSV)),
+        say("accept_csv_typed", "('text', 'a/b')", kinds(JSON, CSV)),
+        say("accept_nothing", "'text'", kinds(JSON, None)),
+        say("at_the_limit", f"'x' * {LIMIT}"),
+        say("after", "'text'"),
+    ]
+
+
+def encoded() -> list[Ask]:
+    """What the toolkit's own `output_fn` makes of predictions."""
+    return [
+        say(f"{name}_{form}", expression, kinds(JSON, kind))
+        for name, expression in numbered("prediction", PREDICTIONS)
+        for form, kind in {"json": JSON, "csv": CSV, "npy": NPY}.items()
+    ]
