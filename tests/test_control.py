@@ -669,6 +669,17 @@ def test_a_listed_endpoint_has_its_state(states: Any) -> None:
     }
 
 
+# What there is none of
+
+
+def test_an_endpoint_is_not_monitored(serving: Any) -> None:
+    assert serving.list_monitoring_schedules(EndpointName="e")["MonitoringScheduleSummaries"] == []
+
+
+def test_an_endpoint_has_no_lineage(serving: Any) -> None:
+    assert serving.list_contexts(SourceUri=ARN + "endpoint/e")["ContextSummaries"] == []
+
+
 # Every operation
 
 

@@ -1,14 +1,16 @@
 """STS and IAM as far as deploy scripts call them."""
 
+import json
 import re
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import pytest
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.parsers import create_parser
 
+from hotfire.errors import ValidationException
 from hotfire.region.caller import Caller
 from hotfire.region.identity import Identity
 from hotfire.region.wire import Request, Service
@@ -66,3 +68,51 @@ def test_arns_are_of_the_callers_part_of_aws() -> None:
 def test_other_operations_are_not_supported() -> None:
     assert Identity().supports("GetRole")
     assert not Identity().supports("CreateRole")
+
+
+def test_a_role_trusts_sagemaker() -> None:
+    document = json.loads(unquote(asked("iam", "GetRole", RoleName="r")["Role"]["AssumeRolePolicyDocument"]))
+    (statement,) = document["Statement"]
+    assert (statement["Effect"], statement["Principal"]) == ("Allow", {"Service": "sagemaker.amazonaws.com"})
+
+
+def simulated(**more: str) -> dict[str, Any]:
+    names = {"ActionNames.member.1": "s3:GetObject", "ActionNames.member.2": "sagemaker:CreateModel"}
+    role = "arn:aws:iam::000000000000:role/r"
+    return asked("iam", "SimulatePrincipalPolicy", PolicySourceArn=role, **names, **more)
+
+
+def test_a_role_may_do_everything() -> None:
+    answer = simulated()
+    assert answer["IsTruncated"] is False
+    assert answer["EvaluationResults"] == [
+        {"EvalActionName": "s3:GetObject", "EvalResourceName": "*", "EvalDecision": "allowed"},
+        {"EvalActionName": "sagemaker:CreateModel", "EvalResourceName": "*", "EvalDecision": "allowed"},
+    ]
+
+
+def test_a_role_may_do_it_to_each_resource() -> None:
+    arns = {"ResourceArns.member.1": "arn:aws:s3:::a", "ResourceArns.member.2": "arn:aws:s3:::b"}
+    results = simulated(**arns)["EvaluationResults"]
+    assert [(one["EvalActionName"], one["EvalResourceName"]) for one in results] == [
+        ("s3:GetObject", "arn:aws:s3:::a"),
+        ("s3:GetObject", "arn:aws:s3:::b"),
+        ("sagemaker:CreateModel", "arn:aws:s3:::a"),
+        ("sagemaker:CreateModel", "arn:aws:s3:::b"),
+    ]
+
+
+def test_what_a_role_may_do_comes_in_pages() -> None:
+    first = simulated(MaxItems="1")
+    assert first["IsTruncated"] is True
+    last = simulated(MaxItems="1", Marker=first["Marker"])
+    assert last["IsTruncated"] is False
+    assert [one["EvalActionName"] for page in (first, last) for one in page["EvaluationResults"]] == [
+        "s3:GetObject",
+        "sagemaker:CreateModel",
+    ]
+
+
+def test_a_marker_of_another_is_refused() -> None:
+    with pytest.raises(ValidationException, match="Marker is not one"):
+        simulated(Marker="two")

@@ -69,6 +69,8 @@ class Control:
             "AddTags": self.add_tags,
             "ListTags": self.list_tags,
             "DeleteTags": self.delete_tags,
+            "ListMonitoringSchedules": self.list_monitoring_schedules,
+            "ListContexts": self.list_contexts,
         }
 
     def supports(self, operation: str) -> bool:
@@ -76,6 +78,7 @@ class Control:
         return operation in self.operations
 
     def create_model(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Keep a model: where its data is, and the variables of its container."""
         name = params["ModelName"]
         arn = self._arn(caller, "model", name)
         if existing := self._store.model(name):
@@ -86,6 +89,7 @@ class Control:
         return {"ModelArn": arn}
 
     def describe_model(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """A model as it was created."""
         model = self._model(caller, params["ModelName"])
         return {
             "EnableNetworkIsolation": False,
@@ -95,15 +99,18 @@ class Control:
         }
 
     def list_models(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Models, with filters, order and pages."""
         models, more = page(self._store.models(), params)
         summaries = [{"ModelName": m.name, "ModelArn": m.arn, "CreationTime": m.created} for m in models]
         return {"Models": summaries, **more}
 
     def delete_model(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Forget a model; endpoints that serve it go on."""
         self._store.delete_model(self._model(caller, params["ModelName"]).name)
         return {}
 
     def create_endpoint_config(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Keep a config, whose models must be there."""
         name = params["EndpointConfigName"]
         arn = self._arn(caller, "endpoint-config", name)
         if existing := self._store.config(name):
@@ -118,6 +125,7 @@ class Control:
         return {"EndpointConfigArn": arn}
 
     def describe_endpoint_config(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """A config as it was created."""
         config = self._config(caller, params["EndpointConfigName"])
         return {
             **config.request,
@@ -127,6 +135,7 @@ class Control:
         }
 
     def list_endpoint_configs(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Configs, with filters, order and pages."""
         configs, more = page(self._store.configs(), params)
         summaries = [
             {"EndpointConfigName": c.name, "EndpointConfigArn": c.arn, "CreationTime": c.created}
@@ -148,6 +157,7 @@ class Control:
         return {}
 
     def create_endpoint(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Begin to bring an endpoint up."""
         name = params["EndpointName"]
         arn = self._arn(caller, "endpoint", name)
         for existing in self._store.endpoints():
@@ -177,10 +187,12 @@ class Control:
         }
 
     def list_endpoints(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Endpoints, with filters, order and pages."""
         endpoints, more = page(self._store.endpoints(), params)
         return {"Endpoints": [_endpoint_summary(endpoint) for endpoint in endpoints], **more}
 
     def update_endpoint(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Begin to move an endpoint to another config; it goes on serving meanwhile."""
         endpoint = self._endpoint(caller, params["EndpointName"])
         if endpoint.is_moving:
             raise ValidationException(f'Cannot update in-progress endpoint "{endpoint.arn}".')
@@ -194,6 +206,7 @@ class Control:
         return {"EndpointArn": endpoint.arn}
 
     def delete_endpoint(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Begin to take an endpoint down."""
         endpoint = self._endpoint(caller, params["EndpointName"])
         if endpoint.status == "Deleting":
             raise ValidationException(f'Cannot update in-progress endpoint "{endpoint.arn}".')
@@ -201,6 +214,7 @@ class Control:
         return {}
 
     def add_tags(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Add tags to a model, a config or an endpoint, or change them."""
         arn = self._tagged(params["ResourceArn"])
         tags = self._store.tags(arn) | _tags(params)
         if len(tags) > _MOST_TAGS:
@@ -211,13 +225,23 @@ class Control:
         return {"Tags": _tag_list(tags)}
 
     def list_tags(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """All tags of a resource, on one page: it has no more than a page holds."""
         return {"Tags": _tag_list(self._store.tags(self._tagged(params["ResourceArn"])))}
 
     def delete_tags(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Take tags from a resource."""
         arn = self._tagged(params["ResourceArn"])
         gone = set(params["TagKeys"])
         self._store.set_tags(arn, {k: v for k, v in self._store.tags(arn).items() if k not in gone})
         return {}
+
+    def list_monitoring_schedules(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """There are none: the list is empty."""
+        return {"MonitoringScheduleSummaries": []}
+
+    def list_contexts(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """No lineage is kept: the list is empty."""
+        return {"ContextSummaries": []}
 
     def _model(self, caller: Caller, name: str) -> Model:
         model = self._store.model(name)
