@@ -1,0 +1,123 @@
+"""Edits: a loaded handler's functions take the code of newer sources, and the model stays as it is.
+
+Which edits may be made so is decided by whoever sends them (`hotfire.changes`). A function keeps its
+identity: whoever imported it, the toolkit among them, calls the new code.
+"""
+
+import ast
+import os
+import sys
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, Dict, Iterator, List, Mapping, Tuple
+
+Edit = Mapping[str, Any]
+"""`place`: the module's path in `code/`; `source`: its new text; `names`: the module's functions that are new
+or changed; `removed`: those that are gone."""
+
+_Path = Tuple[str, ...]
+
+
+def apply(edits: List[Edit], code_dir: str) -> None:
+    """Make the edits, the first one first. A module that is not loaded yet will be read from its file."""
+    for edit in edits:
+        path = os.path.join(code_dir, edit["place"])
+        for module in _loaded(path):
+            _renew(module, edit)
+
+
+def _loaded(path: str) -> List[ModuleType]:
+    real = os.path.realpath(path)
+    modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
+    return [module for module in modules if os.path.realpath(getattr(module, "__file__", None) or "") == real]
+
+
+def _renew(module: ModuleType, edit: Edit) -> None:
+    namespace = module.__dict__
+    tree = ast.parse(edit["source"], namespace["__file__"])
+    made = _made(tree, edit["names"], namespace)
+    for name in edit["removed"]:
+        namespace.pop(name, None)
+    for name, new in made.items():
+        old = namespace.get(name)
+        if isinstance(old, FunctionType) and not old.__code__.co_freevars:
+            _become(old, new)
+        else:
+            namespace[name] = new
+    _move(namespace, compile(tree, namespace["__file__"], "exec", dont_inherit=True))
+
+
+def _made(tree: ast.Module, names: List[str], namespace: Dict[str, Any]) -> Dict[str, FunctionType]:
+    """The functions of these names, made by the new source in the module's namespace, not yet bound there."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    future = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+    body: List[ast.stmt] = [
+        *future,
+        *(node for node in tree.body if isinstance(node, kinds) and node.name in names),
+    ]
+    scratch: Dict[str, Any] = {}
+    code = compile(ast.Module(body, []), namespace["__file__"], "exec", dont_inherit=True)
+    exec(code, namespace, scratch)
+    return {name: scratch[name] for name in names}
+
+
+def _become(old: FunctionType, new: FunctionType) -> None:
+    old.__code__ = new.__code__
+    old.__defaults__, old.__kwdefaults__ = new.__defaults__, new.__kwdefaults__
+    old.__annotations__, old.__doc__ = new.__annotations__, new.__doc__
+
+
+def _move(namespace: Dict[str, Any], code: CodeType) -> None:
+    """Let the functions that did not change know their new lines, by which tracebacks and debuggers go."""
+    compiled: Dict[_Path, List[CodeType]] = {}
+    for path, one in _codes(code, ()):
+        compiled.setdefault(path, []).append(one)
+    for path, function in _functions(namespace, namespace, ()):
+        found = [one for one in compiled.get(path, []) if _is_same(one, function.__code__)]
+        if len(found) == 1:
+            function.__code__ = found[0]
+
+
+def _is_same(one: CodeType, other: CodeType) -> bool:
+    """Whether they do the same and differ in their lines at most."""
+    return (one.co_code, one.co_names, one.co_varnames, one.co_freevars) == (
+        other.co_code,
+        other.co_names,
+        other.co_varnames,
+        other.co_freevars,
+    )
+
+
+def _codes(code: CodeType, path: _Path) -> Iterator[Tuple[_Path, CodeType]]:
+    """The code of functions and of the functions in classes, by their names from the module on."""
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            inner = (*path, constant.co_name)
+            yield inner, constant
+            yield from _codes(constant, inner)
+
+
+def _functions(
+    namespace: Mapping[str, Any], module: Mapping[str, Any], path: _Path
+) -> Iterator[Tuple[_Path, FunctionType]]:
+    """The functions that a module defines, and those of its classes."""
+    for name, value in list(namespace.items()):
+        if isinstance(value, type) and value.__module__ == module["__name__"] and name == value.__name__:
+            yield from _functions(vars(value), module, (*path, name))
+            continue
+        for function in _within(value):
+            if function.__globals__ is module and function.__code__.co_name == name:
+                yield (*path, name), function
+
+
+def _within(value: Any) -> Iterator[FunctionType]:
+    """The functions that a definition may have become: a property, a static method, one that wraps it."""
+    if isinstance(value, property):
+        accessors = (value.fget, value.fset, value.fdel)
+        yield from (one for one in accessors if isinstance(one, FunctionType))
+        return
+    value = getattr(value, "__func__", value)
+    seen = 0
+    while value is not None and seen < 10:
+        if isinstance(value, FunctionType):
+            yield value
+        value, seen = getattr(value, "__dict__", {}).get("__wrapped__"), seen + 1
