@@ -63,10 +63,13 @@ class Server(uvicorn.Server):
 class RawHeadersProtocol(HttpToolsProtocol):
     """Keeps the names of headers as they were sent: handlers look them up by these."""
 
+    _unheeded: tuple[tuple[bytes, bytes], ...] = ()
+
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self._raw: list[tuple[bytes, bytes]] = []
+        self._raw: list[tuple[bytes, bytes]] = [*self._unheeded]
+        self._unheeded = ()
         scope: Any = self.scope
         scope["extensions"] = {RAW_HEADERS: self._raw}
 
@@ -108,11 +111,11 @@ class RawHeadersProtocol(HttpToolsProtocol):
             self.send_400_response("")
             return
         lines = [method + b" " + self.url + b" HTTP/1.1"]
-        lines += [
-            name + b": " + value
-            for name, value in self._raw
-            if name.lower() not in (b"connection", b"upgrade")
-        ]
+        for name, value in self._raw:
+            if name.lower() in (b"connection", b"upgrade"):
+                self._unheeded += ((name, value),)
+            else:
+                lines.append(name + b": " + value)
         self.parser = httptools.HttpRequestParser(self)
         self.data_received(b"\r\n".join([*lines, b"", rest]))
 
