@@ -70,11 +70,11 @@ class Served:
     @property
     def group(self) -> int:
         """The process group of the holder and all that came from it."""
-        return self.instance._holders[0].pid
+        return self.instance._household.holders[0].pid
 
     def names(self) -> list[str]:
         """Of the programs that run in its groups."""
-        return [one.name() for one in members({holder.pid for holder in self.instance._holders})]
+        return [one.name() for one in members({holder.pid for holder in self.instance._household.holders})]
 
 
 Serve = Callable[..., AbstractAsyncContextManager[Served]]
@@ -141,10 +141,10 @@ def server(host: ProcessHost, tree: Path) -> Serve:
             await instance.start()
             yield served
         finally:
-            groups |= {holder.pid for holder in instance._holders}
+            groups |= {holder.pid for holder in instance._household.holders}
             await instance.stop()
             await until(lambda: not members(groups))
-            assert not instance._folder.parent.exists()
+            assert not instance._household._folder.parent.exists()
 
     return serve
 
@@ -193,7 +193,7 @@ async def test_an_answer_says_how_long_each_function_took(serve: Serve) -> None:
 async def test_the_handler_stands_where_it_does_in_the_container(serve: Serve, tree: Path) -> None:
     (tree / "model.pt").touch()
     async with serve(MINE="yes") as served:
-        folder = str(served.instance._folder)
+        folder = str(served.instance._household._folder)
         assert await served.text("answer = os.getcwd()") == folder
         assert await served.text("answer = os.environ['MINE']") == "yes"
         assert await served.text("answer = repr(sys.path[:2])") == repr([f"{folder}/code", folder])
@@ -205,7 +205,7 @@ async def test_the_handler_stands_where_it_does_in_the_container(serve: Serve, t
 
 async def test_a_folder_that_is_alone_in_the_models_is_taken_for_it(serve: Serve) -> None:
     async with serve() as served:
-        code = f"{served.instance._folder}/code"
+        code = f"{served.instance._household._folder}/code"
         assert await served.text("answer = os.getcwd()") == code
         assert await served.text("answer = repr(sys.path.count(os.getcwd()))") == "1"
 
@@ -500,7 +500,7 @@ async def test_a_worker_that_cannot_be_replaced_is_tried_again_by_the_next_reque
 ) -> None:
     monkeypatch.setattr(process, "_PATIENCE", (0.0, 0.01))
     async with serve() as served:
-        handler = served.instance._folder / "code" / "inference.py"
+        handler = served.instance._household._folder / "code" / "inference.py"
         handler.rename(handler.with_suffix(".away"))
         os.kill(served.group, signal.SIGKILL)
         await until(lambda: not served.instance.pids)
@@ -542,7 +542,7 @@ async def test_a_forked_worker_that_does_not_come_up_is_done_without_the_fork(
         assert await served.text("answer = 'fine'") == "fine"
         said = "hotfire: each worker loads the model itself: a forked worker did not come up"
         assert served.printed == [("", said)]
-        assert served.instance.pids == [served.instance._holders[-1].pid]
+        assert served.instance.pids == [served.instance._household.holders[-1].pid]
 
 
 # Limits.

@@ -69,8 +69,8 @@ def load(code: Path, name: str, source: str) -> ModuleType:
 def edit(code: Path, name: str, source: str, names: list[str], removed: list[str] | None = None) -> None:
     text = textwrap.dedent(source)
     (code / f"{name}.py").write_text(text)
-    given = {"place": f"{name}.py", "source": text, "names": names, "removed": removed or []}
-    edits.apply([given], str(code))
+    given = {"file": str(code / f"{name}.py"), "source": text, "names": names, "removed": removed or []}
+    edits.apply([given])
 
 
 def line_of_failure(call: Callable[[], Any]) -> int | None:

@@ -150,7 +150,7 @@ async def test_a_holder_that_is_gone_cannot_be_employed(zygotes: Zygotes, spec: 
     async with held(await zygotes.get(KEY), spec) as holder:
         holder.kill()
         with pytest.raises(InstanceError, match="the process that forks has ended"):
-            await holder.employ("work", 0)
+            await holder.employ("work", 0, ())
 
 
 async def test_a_holder_that_nobody_waits_for_any_more_is_ended(

@@ -11,22 +11,21 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 Edit = Mapping[str, Any]
-"""`place`: the module's path in `code/`; `source`: its new text; `names`: the module's functions that are new
+"""`file`: where the module lies; `source`: its new text; `names`: the module's functions that are new
 or changed; `removed`: those that are gone."""
 
 _Path = Tuple[str, ...]
 
 
-def apply(edits: List[Edit], code_dir: str) -> None:
+def apply(edits: List[Edit]) -> None:
     """Make the edits, the first one first. A module that is not loaded yet will be read from its file."""
     for edit in edits:
-        path = os.path.join(code_dir, edit["place"])
-        for module in _loaded(path):
+        for module in _loaded(edit["file"]):
             _renew(module, edit)
 
 
-def _loaded(path: str) -> List[ModuleType]:
-    real = os.path.realpath(path)
+def _loaded(file: str) -> List[ModuleType]:
+    real = os.path.realpath(file)
     modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
     return [module for module in modules if os.path.realpath(getattr(module, "__file__", None) or "") == real]
 

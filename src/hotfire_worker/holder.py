@@ -41,9 +41,9 @@ def main(spec: Spec, channel: Channel, descriptor: int) -> None:
             # Where a fork is not safe the holder itself becomes the one worker that it has.
             channel.send({"answer": {"pid": os.getpid()}})
             forker.retire()
-            serve(own)
+            serve(own, [])
             os._exit(0)
-        pid = forker.fork(partial(serve, own), [])
+        pid = forker.fork(partial(serve, own, command["edits"]), [])
         own.close()
         channel.send({"answer": {"pid": pid}})
 

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from hotfire.errors import LoadFailed
 from hotfire.instances.channel import ControlChannel
+from hotfire_worker.edits import Edit
 from hotfire_worker.wire import Header
 
 
@@ -53,9 +54,9 @@ class Holder:
             self.kill()
             raise LoadFailed(f"the model was not loaded within {timeout:.0f} s") from None
 
-    async def employ(self, command: str, descriptor: int) -> int:
-        """Have it fork a worker (`work`), or become one (`serve`); the worker's pid."""
-        answer = await self.control.call({"command": command}, [descriptor])
+    async def employ(self, command: str, descriptor: int, edits: Sequence[Edit]) -> int:
+        """Have it fork a worker (`work`), whose code is edited, or become one (`serve`); the worker's pid."""
+        answer = await self.control.call({"command": command, "edits": list(edits)}, [descriptor])
         return int(answer["pid"])
 
     def kill(self) -> None:

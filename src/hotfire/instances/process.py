@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import shutil
 import socket
-import stat
 from collections import deque
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from hotfire.errors import DeadlineExceeded, InstanceError, LoadFailed, QueueFull
 from hotfire.instances.base import Answer, Output, Request, Spec
-from hotfire.instances.holders import Holder
-from hotfire.instances.output import OutputPipe
+from hotfire.instances.household import Household
 from hotfire.instances.settings import ServerSettings
 from hotfire.instances.workers import Job, Worker
-from hotfire.instances.zygotes import Spawner, Zygote, ZygoteKey, Zygotes
+from hotfire.instances.zygotes import ZygoteKey, Zygotes
 from hotfire_worker.service import refusal_body
 
-_LINK_FROM_BYTES = 1024 * 1024
-"""Smaller files are copied for each instance, so that what a handler does to them stays its own."""
 _PATIENCE = (0.0, 0.1, 0.5, 2.0, 5.0)
 """Seconds before each new try to replace what ends; a worker that never answered is not worth the first."""
 
@@ -33,19 +26,15 @@ class ProcessInstance:
     """A model served by processes of this machine, as its container would serve it."""
 
     def __init__(self, spec: Spec, zygotes: Zygotes, folder: Path, output: Output) -> None:
-        self._spec = spec
-        self._zygotes = zygotes
-        self._folder = folder
-        self._pipe = OutputPipe(output)
+        self._startup_timeout = spec.startup_timeout
+        self._household = Household(spec, zygotes, folder, output)
         self._settings = ServerSettings.read(spec.environment, os.cpu_count() or 1)
-        self._zygote: Zygote | Spawner | None = None
-        self._holders: list[Holder] = []
+        self._threads = max((os.cpu_count() or 1) // self._settings.workers, 1)
         self._workers: list[Worker] = []
         self._waiting: deque[Job] = deque()
         self._staffing = asyncio.Lock()
         self._furnishing: asyncio.Task[None] | None = None
         self._recovery: asyncio.Task[None] | None = None
-        self._alone = ""
         self._stopping = False
         self._quiet = asyncio.Event()
 
@@ -63,12 +52,12 @@ class ProcessInstance:
         """Load the model and start the workers; raises LoadFailed."""
         try:
             # It goes on when the start is given up: who stops us waits for it.
-            self._furnishing = asyncio.ensure_future(self._furnish())
+            self._furnishing = asyncio.ensure_future(self._household.furnish())
             await asyncio.shield(self._furnishing)
-            async with asyncio.timeout(self._spec.startup_timeout):
+            async with asyncio.timeout(self._startup_timeout):
                 await self._staff()
         except TimeoutError:
-            raise LoadFailed(f"it was not ready within {self._spec.startup_timeout:g} s") from None
+            raise LoadFailed(f"it was not ready within {self._startup_timeout:g} s") from None
         except OSError as error:
             raise LoadFailed(f"its files and processes cannot be made: {error}") from error
         except LoadFailed:
@@ -105,17 +94,7 @@ class ProcessInstance:
         if self._recovery is not None:
             self._recovery.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for holder in list(self._holders):
-            holder.kill()
-        if self._zygote is not None:
-            self._zygotes.left(self._zygote)
-            self._zygote = None
-        await self._pipe.close()
-        await asyncio.to_thread(shutil.rmtree, self._folder.parent, ignore_errors=True)
-
-    async def _furnish(self) -> None:
-        await self._pipe.open()
-        await asyncio.to_thread(_furnish, self._spec.model_dir, self._folder)
+        await self._household.close()
 
     async def _staff(self) -> None:
         """Have as many workers as the settings say."""
@@ -124,59 +103,23 @@ class ProcessInstance:
                 await self._add_worker()
 
     async def _add_worker(self) -> None:
-        holder, command = await self._employer()
         worker = Worker(self._settings.response_timeout, self._worker_lost, self._dispatch)
         ours, theirs = socket.socketpair()
         await worker.open(ours)
         try:
-            worker.pid = await holder.employ(command, theirs.fileno())
+            worker.pid = await self._household.recruit(theirs.fileno(), self._threads, ())
         finally:
             theirs.close()
         try:
             await worker.ready()
         except TimeoutError:
             worker.kill()
-            self._alone = "a forked worker did not come up"
-            self._spec_said()
+            self._household.distrust_forks()
             return
         if worker.gone:
             raise InstanceError("a worker ended before it could answer")
         self._workers.append(worker)
         self._dispatch()
-
-    async def _employer(self) -> tuple[Holder, str]:
-        """A holder to fork a worker from, or one to become a worker, where forking is not safe."""
-        if self._holders and not self._alone:
-            return self._holders[0], "work"
-        holder = await self._hold()
-        if holder.unsafe and not self._alone:
-            self._alone = holder.unsafe
-            self._spec_said()
-        return holder, "serve" if self._alone else "work"
-
-    def _spec_said(self) -> None:
-        self._pipe.say(f"hotfire: each worker loads the model itself: {self._alone}")
-
-    async def _hold(self) -> Holder:
-        zygote = await self._zygotes.get(ZygoteKey.of(self._spec.python, self._spec.environment))
-        if zygote is not self._zygote:
-            self._zygote = zygote
-            self._zygotes.hired(zygote)
-        holder: Holder | None = None
-
-        def lost() -> None:
-            if holder in self._holders:
-                self._holders.remove(holder)
-
-        spec: dict[str, Any] = {
-            "model_dir": str(self._folder),
-            "environment": dict(self._spec.environment),
-            "threads": max((os.cpu_count() or 1) // self._settings.workers, 1),
-        }
-        holder = await zygote.hold(spec, self._pipe.write_end, lost)
-        self._holders.append(holder)
-        await holder.loaded(self._spec.startup_timeout)
-        return holder
 
     def _dispatch(self) -> None:
         """Give waiting requests to workers that have room."""
@@ -235,7 +178,7 @@ class ProcessInstance:
                 await self._staff()
                 return
             except (InstanceError, OSError) as error:
-                self._pipe.say(f"hotfire: a worker could not be replaced: {error}")
+                self._household.say(f"hotfire: a worker could not be replaced: {error}")
         # The next request is another try.
         if not self._workers:
             while self._waiting:
@@ -266,18 +209,3 @@ class ProcessHost:
 
 def _server_error(message: str) -> Answer:
     return Answer(500, {"content-type": "application/json"}, refusal_body(500, message))
-
-
-def _furnish(tree: Path, folder: Path) -> None:
-    """Lay the model's files into an instance's own folder: large ones linked, the others copied."""
-
-    def lay(source: str, target: str) -> None:
-        if Path(source).stat().st_size >= _LINK_FROM_BYTES:
-            with contextlib.suppress(OSError):
-                os.link(source, target)
-                return
-        shutil.copyfile(source, target)
-        Path(target).chmod(Path(source).stat().st_mode | stat.S_IWUSR)
-
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(tree, folder, copy_function=lay)

@@ -1,0 +1,109 @@
+"""What an instance's workers come from: its folder, the pipe they print to, a zygote's holders."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hotfire.instances.base import Output, Spec
+from hotfire.instances.holders import Holder
+from hotfire.instances.output import OutputPipe
+from hotfire.instances.zygotes import Spawner, Zygote, ZygoteKey, Zygotes
+from hotfire_worker.edits import Edit
+
+_LINK_FROM_BYTES = 1024 * 1024
+"""Smaller files are copied for each instance, so that what a handler does to them stays its own."""
+
+
+class Household:
+    """The model of one `spec`, loaded by as many holders as its workers need."""
+
+    def __init__(self, spec: Spec, zygotes: Zygotes, folder: Path, output: Output) -> None:
+        self._spec, self._zygotes, self._folder = spec, zygotes, folder
+        self._pipe = OutputPipe(output)
+        self._zygote: Zygote | Spawner | None = None
+        self._alone = ""
+        self.holders: list[Holder] = []
+
+    async def furnish(self) -> None:
+        """Lay the model's files. Raises OSError."""
+        await self._pipe.open()
+        await asyncio.to_thread(_furnish, self._spec.model_dir, self._folder)
+
+    async def recruit(self, descriptor: int, threads: int, edits: Sequence[Edit]) -> int:
+        """A new worker at that end of a socket pair, not yet ready; its pid. Raises InstanceError."""
+        holder, command = await self._employer(threads)
+        return await holder.employ(command, descriptor, edits)
+
+    def distrust_forks(self) -> None:
+        """A forked worker did not come up: from now on each loads the model itself."""
+        self._stand_alone("a forked worker did not come up")
+
+    def say(self, line: str) -> None:
+        """Add a line of our own to what is printed."""
+        self._pipe.say(line)
+
+    async def close(self) -> None:
+        """End all that came from here."""
+        for holder in list(self.holders):
+            holder.kill()
+        if self._zygote is not None:
+            self._zygotes.left(self._zygote)
+            self._zygote = None
+        await self._pipe.close()
+        await asyncio.to_thread(shutil.rmtree, self._folder.parent, ignore_errors=True)
+
+    async def _employer(self, threads: int) -> tuple[Holder, str]:
+        """A holder to fork a worker from, or one to become a worker, where forking is not safe."""
+        if self.holders and not self._alone:
+            return self.holders[0], "work"
+        holder = await self._hold(threads)
+        if holder.unsafe and not self._alone:
+            self._stand_alone(holder.unsafe)
+        return holder, "serve" if self._alone else "work"
+
+    def _stand_alone(self, reason: str) -> None:
+        self._alone = reason
+        self.say(f"hotfire: each worker loads the model itself: {reason}")
+
+    async def _hold(self, threads: int) -> Holder:
+        zygote = await self._zygotes.get(ZygoteKey.of(self._spec.python, self._spec.environment))
+        if zygote is not self._zygote:
+            self._zygote = zygote
+            self._zygotes.hired(zygote)
+        holder: Holder | None = None
+
+        def lost() -> None:
+            if holder in self.holders:
+                self.holders.remove(holder)
+
+        spec: dict[str, Any] = {
+            "model_dir": str(self._folder),
+            "environment": dict(self._spec.environment),
+            "threads": threads,
+        }
+        holder = await zygote.hold(spec, self._pipe.write_end, lost)
+        self.holders.append(holder)
+        await holder.loaded(self._spec.startup_timeout)
+        return holder
+
+
+def _furnish(tree: Path, folder: Path) -> None:
+    """Lay the model's files into an instance's own folder: large ones linked, the others copied."""
+
+    def lay(source: str, target: str) -> None:
+        if Path(source).stat().st_size >= _LINK_FROM_BYTES:
+            with contextlib.suppress(OSError):
+                os.link(source, target)
+                return
+        shutil.copyfile(source, target)
+        Path(target).chmod(Path(source).stat().st_mode | stat.S_IWUSR)
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(tree, folder, copy_function=lay)
