@@ -46,9 +46,10 @@ ROWS = (
     ("instances.base", "instances.channel"),
     ("plan",),
     ("wanted", "sources", "archive", "junit", "deploy_env"),
+    ("endpoint_session",),
     ("tracing", "examples", "folders", "environment"),
-    ("model_data", "comparison", "config_file", "hashes", "address"),
-    ("resources", "errors"),
+    ("model_data", "comparison", "config_file", "hashes", "address", "images", "hints"),
+    ("resources", "errors", "prices", "distributions"),
     ("",),
 )
 """The layers of `hotfire`, top to bottom; a `*` stands for a folder whose modules may import each other."""

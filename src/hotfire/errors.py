@@ -4,6 +4,7 @@ HotfireError                      the user can mend it: one message, one next st
 ├── ConfigError                   config.yml: the file, line, column and key
 ├── ProjectError                  the project's files: a missing entry point, artifact, example
 │   └── HandlerError              the handler's source: a syntax error, functions that exclude each other
+├── ImageError                    an image that AWS does not have; the key that asks for it
 ├── ArchiveError                  model data that cannot be packed or must not be unpacked
 ├── RegionError                   the local region as its clients see it
 │   ├── RegionNotRunning
@@ -83,6 +84,14 @@ class ProjectError(HotfireError):
 
 class HandlerError(ProjectError):
     """The handler's source cannot be served as it stands."""
+
+
+class ImageError(HotfireError):
+    """An image that is not there for what `config.yml` says. `key` is the one that asks for it."""
+
+    def __init__(self, message: str, advice: str = "", *, key: str) -> None:
+        super().__init__(message, advice)
+        self.key = key
 
 
 class ArchiveError(HotfireError):
