@@ -10,6 +10,7 @@ import pytest
 
 from hotfire.errors import ArchiveError, InstanceError
 from hotfire.region.blueprints import Blueprints, tree_urls
+from hotfire.region.buckets import Buckets
 from hotfire.region.requirements import PythonEnvironments
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
@@ -31,7 +32,8 @@ def trees(tmp_path: Path) -> Trees:
 
 @pytest.fixture
 def blueprints(store: Store, trees: Trees, tmp_path: Path) -> Blueprints:
-    return Blueprints(store, trees, PythonEnvironments(tmp_path / "environments", {}), PYTHON)
+    buckets = Buckets(tmp_path / "objects", store)
+    return Blueprints(store, trees, buckets, PythonEnvironments(tmp_path / "environments", {}), PYTHON)
 
 
 @pytest.fixture
@@ -129,9 +131,42 @@ def test_several_containers_are_refused(store: Store, blueprints: Blueprints) ->
 
 
 def test_another_kind_of_address_is_refused(store: Store, blueprints: Blueprints) -> None:
-    put(store, {"ModelDataUrl": "s3://bucket/model.tar.gz"})
-    with pytest.raises(ArchiveError, match="s3://bucket"):
+    put(store, {"ModelDataUrl": "https://bucket/model.tar.gz"})
+    with pytest.raises(ArchiveError, match="https://bucket"):
         blueprints.draw("c").complete()
+
+
+def test_an_archive_in_a_bucket_is_read_in_place(
+    store: Store, trees: Trees, blueprints: Blueprints, folder: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "objects" / "bucket" / "models" / "model.tar.gz"
+    archive.parent.mkdir(parents=True)
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder / "code" / "inference.py", "code/inference.py")
+    put(store, {"ModelDataUrl": "s3://bucket/models/model.tar.gz"})
+    (variant,) = blueprints.draw("c").complete().variants
+    assert [path.name for path in trees.path(variant.tree).rglob("*.py")] == ["inference.py"]
+
+
+def test_a_prefix_of_a_bucket_is_read_in_place(
+    store: Store, trees: Trees, blueprints: Blueprints, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "objects" / "bucket").mkdir(parents=True)
+    folder.rename(tmp_path / "objects" / "bucket" / "model")
+    data = {"S3Uri": "s3://bucket/model/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    put(store, {"ModelDataSource": {"S3DataSource": data}})
+    (variant,) = blueprints.draw("c").complete().variants
+    assert [path.name for path in trees.path(variant.tree).rglob("*.py")] == ["inference.py"]
+
+
+def test_an_object_that_is_not_there_is_named_with_what_puts_it_there(
+    store: Store, blueprints: Blueprints, tmp_path: Path
+) -> None:
+    (tmp_path / "objects" / "bucket").mkdir(parents=True)
+    put(store, {"ModelDataUrl": "s3://bucket/model.tar.gz"})
+    with pytest.raises(ArchiveError, match=r"There is no s3://bucket/model\.tar\.gz") as refused:
+        blueprints.draw("c").complete()
+    assert "aws s3 cp FILE s3://bucket/model.tar.gz" in refused.value.advice
 
 
 def test_the_addresses_of_folders_are_those_that_a_model_names(folder: Path) -> None:

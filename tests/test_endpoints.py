@@ -12,6 +12,7 @@ import pytest
 from hotfire.errors import LoadFailed, StoreError, ValidationError
 from hotfire.instances.base import Answer, Output, Request, Spec
 from hotfire.region.blueprints import Blueprints
+from hotfire.region.buckets import Buckets
 from hotfire.region.endpoints import Endpoints
 from hotfire.region.requirements import PythonEnvironments
 from hotfire.region.store import Store
@@ -99,7 +100,8 @@ class World:
         """A region over the same files, as after a kill."""
         host = Host()
         environments = PythonEnvironments(self.folder / "environments", {})
-        blueprints = Blueprints(self.store, self.trees, environments, Path(sys.executable))
+        buckets = Buckets(self.folder / "objects", self.store)
+        blueprints = Blueprints(self.store, self.trees, buckets, environments, Path(sys.executable))
         endpoints = Endpoints(
             self.store, self.trees, host, blueprints, lambda *line: self.lines.append(line), lambda: 5.0
         )
@@ -201,7 +203,7 @@ async def test_an_endpoint_that_is_not_there(world: World) -> None:
 @pytest.mark.parametrize(
     ("request_of_model", "reason"),
     [
-        ({"PrimaryContainer": {"ModelDataUrl": "s3://b/k"}}, "reads file:// addresses"),
+        ({"PrimaryContainer": {"ModelDataUrl": "s3://bucket/k"}}, "has no bucket bucket"),
         ({"PrimaryContainer": {"ModelDataUrl": "file:///absent.tar.gz"}}, "/absent.tar.gz"),
         ({"Containers": [{"Image": "a"}, {"Image": "b"}]}, "has 2 containers"),
     ],

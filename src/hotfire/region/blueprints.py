@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from hotfire.errors import ArchiveError, InstanceError
+from hotfire.errors import InstanceError
+from hotfire.region.buckets import Buckets
 from hotfire.region.fleet import FleetPlan, VariantPlan
 from hotfire.region.requirements import PythonEnvironments
 from hotfire.region.store import Store
@@ -23,8 +23,11 @@ _REQUIREMENTS = "code/requirements.txt"
 class Blueprints:
     """Draws blueprints from the store; `python` is what runs a model that names no other."""
 
-    def __init__(self, store: Store, trees: Trees, environments: PythonEnvironments, python: Path) -> None:
-        self._store, self._trees, self._environments, self._python = store, trees, environments, python
+    def __init__(
+        self, store: Store, trees: Trees, buckets: Buckets, environments: PythonEnvironments, python: Path
+    ) -> None:
+        self._store, self._trees, self._buckets = store, trees, buckets
+        self._environments, self._python = environments, python
 
     def draw(self, config_name: str) -> Blueprint:
         """The config and its models as they are now, whatever becomes of them."""
@@ -44,7 +47,7 @@ class Blueprints:
         container = _container(model)
         environment = dict(container.get("Environment", {}))
         python = Path(environment.pop(PYTHON_VARIABLE, self._python))
-        tree = _tree(container, self._trees)
+        tree = self._tree(container)
         if environment.pop(INSTALL_VARIABLE, "") == "true":
             python = self._environments.python(python, self._trees.path(tree) / _REQUIREMENTS)
         return VariantPlan(
@@ -61,6 +64,18 @@ class Blueprints:
             image=container.get("Image", ""),
             serverless=variant.get("ServerlessConfig"),
         )
+
+    def _tree(self, container: Mapping[str, Any]) -> str:
+        source = container.get("ModelDataSource", {}).get("S3DataSource", {})
+        url = source.get("S3Uri") or container.get("ModelDataUrl")
+        if not url:
+            return self._trees.admit([])
+        path = self._buckets.path(url)
+        if url.startswith("s3://") and not path.exists():
+            raise self._buckets.absent(url)
+        if source.get("S3DataType") == "S3Prefix" or source.get("CompressionType") == "None":
+            return self._trees.admit_folder(path)
+        return self._trees.admit_archive(path)
 
 
 class Blueprint:
@@ -104,22 +119,3 @@ def _container(model: Model) -> Mapping[str, Any]:
 def _containers(model: Model) -> list[Mapping[str, Any]]:
     primary = model.request.get("PrimaryContainer")
     return [*model.request.get("Containers", ()), *([] if primary is None else [primary])]
-
-
-def _tree(container: Mapping[str, Any], trees: Trees) -> str:
-    source = container.get("ModelDataSource", {}).get("S3DataSource", {})
-    url = source.get("S3Uri") or container.get("ModelDataUrl")
-    if not url:
-        return trees.admit([])
-    path = _local_path(url)
-    if source.get("S3DataType") == "S3Prefix" or source.get("CompressionType") == "None":
-        return trees.admit_folder(path)
-    return trees.admit_archive(path)
-
-
-def _local_path(url: str) -> Path:
-    parts = urlsplit(url)
-    if parts.scheme != "file":
-        message = f"model data at {url}: the local region reads file:// addresses"
-        raise ArchiveError(message, "Name a file:// address.")
-    return Path(unquote(parts.netloc + parts.path))

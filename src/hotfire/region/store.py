@@ -36,6 +36,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
              pid INTEGER PRIMARY KEY, start_time REAL NOT NULL, command TEXT NOT NULL, kind TEXT NOT NULL)""",
         "CREATE TABLE trees (sha256 TEXT PRIMARY KEY, created REAL NOT NULL, info TEXT NOT NULL)",
     ),
+    (
+        # What a file cannot say of the object that it is; true of the file that has this size and time.
+        """CREATE TABLE objects (
+             bucket TEXT, key TEXT, size INTEGER NOT NULL, modified INTEGER NOT NULL, etag TEXT NOT NULL,
+             facts TEXT NOT NULL, PRIMARY KEY (bucket, key)) WITHOUT ROWID""",
+        "CREATE TABLE buckets (name TEXT PRIMARY KEY, created REAL NOT NULL, settings TEXT NOT NULL)",
+        """CREATE TABLE uploads (
+             id TEXT PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, created REAL NOT NULL,
+             facts TEXT NOT NULL)""",
+        """CREATE TABLE parts (
+             upload TEXT, number INTEGER, size INTEGER NOT NULL, modified REAL NOT NULL, etag TEXT NOT NULL,
+             checksums TEXT NOT NULL, PRIMARY KEY (upload, number)) WITHOUT ROWID""",
+    ),
 )
 """The statements that lead from each version of the schema to the next; never changed, only added to."""
 
@@ -128,17 +141,17 @@ class Store:
             endpoint.modified,
             endpoint.failure_reason,
         )
-        with self._transaction():
+        with self.transaction():
             self._db.execute("REPLACE INTO endpoints VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             self._put_tags(endpoint.arn, tags)
 
     def endpoint(self, name: str) -> Endpoint | None:
-        rows = self._rows("SELECT * FROM endpoints WHERE name = ?", name)
+        rows = self.rows("SELECT * FROM endpoints WHERE name = ?", name)
         return Endpoint(*rows[0]) if rows else None
 
     def endpoints(self) -> list[Endpoint]:
         """Every endpoint, by name."""
-        return [Endpoint(*row) for row in self._rows("SELECT * FROM endpoints ORDER BY name")]
+        return [Endpoint(*row) for row in self.rows("SELECT * FROM endpoints ORDER BY name")]
 
     def delete_endpoint(self, name: str) -> None:
         """Forget an endpoint with its tags, fleet and examples, if there is one."""
@@ -146,43 +159,43 @@ class Store:
 
     def put_fleet(self, endpoint_name: str, plan: Any) -> None:
         """Keep what an endpoint serves, as JSON, whatever becomes of its config and models."""
-        self._write("REPLACE INTO fleets VALUES (?, ?)", endpoint_name, json.dumps(plan))
+        self.write("REPLACE INTO fleets VALUES (?, ?)", endpoint_name, json.dumps(plan))
 
     def fleet(self, endpoint_name: str) -> Any | None:
         return self._json("SELECT plan FROM fleets WHERE endpoint = ?", endpoint_name)
 
     def put_examples(self, endpoint_name: str, value: Any) -> None:
         """Keep an endpoint's examples, as JSON."""
-        self._write("REPLACE INTO examples VALUES (?, ?)", endpoint_name, json.dumps(value))
+        self.write("REPLACE INTO examples VALUES (?, ?)", endpoint_name, json.dumps(value))
 
     def examples(self, endpoint_name: str) -> Any | None:
         return self._json("SELECT value FROM examples WHERE endpoint = ?", endpoint_name)
 
     def set_tags(self, arn: str, tags: Mapping[str, str]) -> None:
         """Give a resource these tags, in this order, and no others."""
-        with self._transaction():
+        with self.transaction():
             self._put_tags(arn, tags)
 
     def tags(self, arn: str) -> dict[str, str]:
         """A resource's tags in their order."""
-        return dict(self._rows("SELECT key, value FROM tags WHERE arn = ? ORDER BY position", arn))
+        return dict(self.rows("SELECT key, value FROM tags WHERE arn = ? ORDER BY position", arn))
 
     def add_process(self, process: Process) -> None:
         """Remember a process, to be ended by the next region if this one cannot."""
         row = (process.pid, process.start_time, process.command, process.kind)
-        self._write("REPLACE INTO processes VALUES (?, ?, ?, ?)", *row)
+        self.write("REPLACE INTO processes VALUES (?, ?, ?, ?)", *row)
 
     def remove_process(self, pid: int) -> None:
         """Forget a process that has ended."""
-        self._write("DELETE FROM processes WHERE pid = ?", pid)
+        self.write("DELETE FROM processes WHERE pid = ?", pid)
 
     def processes(self) -> list[Process]:
         """Every process that was not seen to end."""
-        return [Process(*row) for row in self._rows("SELECT * FROM processes ORDER BY pid")]
+        return [Process(*row) for row in self.rows("SELECT * FROM processes ORDER BY pid")]
 
     def put_tree(self, tree: Tree) -> None:
         """Remember model data that is kept."""
-        self._write("REPLACE INTO trees VALUES (?, ?, ?)", tree.sha256, tree.created, json.dumps(tree.info))
+        self.write("REPLACE INTO trees VALUES (?, ?, ?)", tree.sha256, tree.created, json.dumps(tree.info))
 
     def tree(self, sha256: str) -> Tree | None:
         return next(self._trees("WHERE sha256 = ?", sha256), None)
@@ -193,7 +206,7 @@ class Store:
 
     def delete_tree(self, sha256: str) -> None:
         """Forget model data, if it is known."""
-        self._write("DELETE FROM trees WHERE sha256 = ?", sha256)
+        self.write("DELETE FROM trees WHERE sha256 = ?", sha256)
 
     def _open(self, migrations: Sequence[Sequence[str]]) -> None:
         self._db.execute("PRAGMA busy_timeout = 5000")
@@ -213,7 +226,7 @@ class Store:
             backup = self._path.with_name(f"{self._path.name}.v{version}.bak")
             with closing(sqlite3.connect(backup)) as copy:
                 self._db.backup(copy)
-        with self._transaction():
+        with self.transaction():
             for statements in migrations[version:]:
                 for statement in statements:
                     self._db.execute(statement)
@@ -223,20 +236,20 @@ class Store:
         self, table: str, resource: Model | EndpointConfig, tags: Mapping[str, str] | None
     ) -> None:
         row = (resource.name, resource.arn, resource.created, json.dumps(resource.request))
-        with self._transaction():
+        with self.transaction():
             self._db.execute(f"REPLACE INTO {table} VALUES (?, ?, ?, ?)", row)
             self._put_tags(resource.arn, tags)
 
     def _requested(self, table: str, kind: type[_Requested], rest: str, *values: Any) -> Iterator[_Requested]:
-        for name, arn, created, request in self._rows(f"SELECT * FROM {table} {rest}", *values):
+        for name, arn, created, request in self.rows(f"SELECT * FROM {table} {rest}", *values):
             yield kind(name, arn, created, json.loads(request))
 
     def _trees(self, rest: str, *values: Any) -> Iterator[Tree]:
-        for sha256, created, info in self._rows(f"SELECT * FROM trees {rest}", *values):
+        for sha256, created, info in self.rows(f"SELECT * FROM trees {rest}", *values):
             yield Tree(sha256, created, json.loads(info))
 
     def _delete(self, table: str, name: str) -> None:
-        with self._transaction():
+        with self.transaction():
             self._db.execute(
                 f"DELETE FROM tags WHERE arn IN (SELECT arn FROM {table} WHERE name = ?)", (name,)
             )
@@ -252,25 +265,27 @@ class Store:
         self._db.execute("DELETE FROM tags WHERE arn = ?", (arn,))
         self._db.executemany("INSERT INTO tags VALUES (?, ?, ?, ?)", rows)
 
-    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What a query finds; for the modules that keep tables of their own here."""
         with _reported(self._path):
             return self._db.execute(query, values).fetchall()
 
     def _json(self, query: str, *values: Any) -> Any | None:
-        rows = self._rows(query, *values)
+        rows = self.rows(query, *values)
         return json.loads(rows[0][0]) if rows else None
 
-    def _write(self, statement: str, *values: Any) -> None:
+    def write(self, statement: str, *values: Any) -> None:
+        """Make one change."""
         with _reported(self._path):
             self._db.execute(statement, values)
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All of it or nothing."""
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Several changes: all of them or none."""
         with _reported(self._path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                yield
+                yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:  # some errors have rolled back by themselves

@@ -26,6 +26,7 @@ from hotfire.errors import (
 from hotfire.instances.process import ProcessHost
 from hotfire.instances.zygotes import Zygotes
 from hotfire.region.blueprints import Blueprints
+from hotfire.region.buckets import Buckets
 from hotfire.region.caller import LONGEST_WAIT, Caller, Operation
 from hotfire.region.census import Census
 from hotfire.region.control import Control
@@ -73,8 +74,9 @@ class Region:
         self._journal = Journal(home / "journal.sqlite")
         self._census = Census(self._store)
         instances = ProcessHost(Zygotes(environment, self._census), home / "instances")
+        buckets = Buckets(home / "objects", self._store)
         environments = PythonEnvironments(home / "environments", environment)
-        blueprints = Blueprints(self._store, self._trees, environments, python)
+        blueprints = Blueprints(self._store, self._trees, buckets, environments, python)
         self._endpoints = Endpoints(self._store, self._trees, instances, blueprints, self._journal.add)
         runtime = Runtime(self._endpoints)
         self._services: Mapping[str, tuple[Service, Operations]] = {
