@@ -17,7 +17,7 @@ FAILURES = {
     "weights-only": "_pickle.UnpicklingError: Weights only load failed. This file can still be loaded",
     "newer-torch": "RuntimeError: Attempted to read a PyTorch file with version 11, but the maximum is 10",
     "no-cuda": "RuntimeError: Attempting to deserialize object on a CUDA device but "
-    "torch.cuda.is_available() is False. If you are running on a CPU-only machine, please use torch.load with map_location",
+    "torch.cuda.is_available() is False. If you are running on a CPU-only machine, please use torch.load",
     "gpu-memory": "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.",
     "two-devices": "RuntimeError: Expected all tensors to be on the same device, but found at least two",
     "memory": "RuntimeError: [enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory",
