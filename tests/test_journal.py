@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hotfire.region import journal as module
-from hotfire.region.journal import Journal
+from hotfire.region.journal import Journal, Stream
 
 
 @pytest.fixture
@@ -58,9 +58,28 @@ def test_lines_are_found_by_stream_time_and_place(journal: Journal) -> None:
 
 def test_streams_are_those_that_printed(journal: Journal) -> None:
     for stream in "aab":
-        journal.add("e", stream, "", "")
+        journal.add("e", stream, "", "four")
     journal.add("other", "c", "", "")
-    assert sorted(journal.streams("e")) == ["a", "b"]
+    assert sorted(journal.streams("e"), key=lambda stream: stream.name) == [
+        Stream("a", 1_000_000, 1_001_000, 8),
+        Stream("b", 1_002_000, 1_002_000, 4),
+    ]
+
+
+def test_endpoints_are_those_that_printed(journal: Journal) -> None:
+    assert (journal.endpoints(), journal.has("e")) == ([], False)
+    for stream in "ab":
+        journal.add("e", stream, "", "four")
+    assert journal.endpoints() == [Stream("e", 1_000_000, 1_001_000, 8)]
+    assert (journal.has("e"), journal.has("other")) == (True, False)
+
+
+def test_lines_are_read_backward_too(journal: Journal) -> None:
+    for number in range(5):
+        journal.add("e", "s", "", str(number))
+    fourth = journal.lines("e")[3]
+    assert texts(journal, newest_first=True, limit=2) == ["4", "3"]
+    assert texts(journal, newest_first=True, before=fourth.id) == ["2", "1", "0"]
 
 
 def test_lines_outlive_the_region(file: Path) -> None:

@@ -14,11 +14,13 @@ HotfireError                      the user can mend it: one message, one next st
 ├── DeployError                   a call of the plan that failed
 │   ├── ForeignEndpoint           the endpoint is another project's
 │   └── EndpointFailed            it did not come into service
+├── PackageMissing                a package that is not installed in this Python
 ├── UsageError                    exit 2
 ├── InstanceError                 what hosts a variant, as `endpoints` sees it
 │   ├── LoadFailed                the handler could not load; carries its traceback
 │   ├── WorkerDied                with a request in hand
 │   ├── DeadlineExceeded          a request took longer than it may
+│   ├── StreamBroken              an answer that broke off in the middle
 │   └── QueueFull                 more requests wait than may
 └── ServiceError                  what an AWS client is answered: a code and an HTTP status
     ├── ValidationException       400
@@ -130,6 +132,10 @@ class EndpointFailed(DeployError):
     """The endpoint did not come into service."""
 
 
+class PackageMissing(HotfireError):
+    """A package that is needed is not installed in this Python."""
+
+
 class UsageError(HotfireError):
     """The command line asks for what cannot be done."""
 
@@ -154,6 +160,10 @@ class WorkerDied(InstanceError):
 
 class DeadlineExceeded(InstanceError):
     """A request was not answered by its deadline."""
+
+
+class StreamBroken(InstanceError):
+    """A streamed answer broke off: the handler failed, or its worker ended."""
 
 
 class QueueFull(InstanceError):
@@ -220,7 +230,7 @@ class ResourceLimitExceeded(ServiceError):
 
 
 class LogGroupNotFound(ServiceError):
-    """A log group that is not there."""
+    """A log group, or a stream of one, that is not there."""
 
     code, status = "ResourceNotFoundException", 400
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS output (
@@ -36,6 +36,18 @@ class Line:
     time: int
     request: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What one instance of an endpoint printed, or all of them: its name, the times of its first line and
+    its last, in milliseconds since the epoch, and its length in characters.
+    """
+
+    name: str
+    first: int
+    last: int
+    length: int
 
 
 class Journal:
@@ -92,33 +104,52 @@ class Journal:
         streams: Sequence[str] = (),
         start: int | None = None,
         end: int | None = None,
-        after: int = 0,
+        after: int | None = None,
+        before: int | None = None,
         limit: int = 10_000,
+        newest_first: bool = False,
     ) -> list[Line]:
-        """An endpoint's lines in the order in which they came; times in milliseconds, `end` excluded."""
+        """An endpoint's lines in the order in which they came, or in the opposite one.
+
+        Times are in milliseconds, `end` is excluded; `after` and `before` are ids of lines, excluded too.
+        """
         self.flush()
-        conditions, values = ["endpoint = ?", "id > ?"], [endpoint, after]
+        bounds = {"id > ?": after, "id < ?": before, "time >= ?": start, "time < ?": end}
+        conditions = ["endpoint = ?", *(text for text, bound in bounds.items() if bound is not None)]
+        values: list[Any] = [endpoint, *(bound for bound in bounds.values() if bound is not None)]
         if streams:
             conditions.append(f"stream IN ({', '.join('?' * len(streams))})")
             values.extend(streams)
-        if start is not None:
-            conditions.append("time >= ?")
-            values.append(start)
-        if end is not None:
-            conditions.append("time < ?")
-            values.append(end)
         rows = self._database.execute(
             "SELECT id, endpoint, stream, time, request, line FROM output "
-            f"WHERE {' AND '.join(conditions)} ORDER BY id LIMIT ?",
+            f"WHERE {' AND '.join(conditions)} ORDER BY id {'DESC' if newest_first else 'ASC'} LIMIT ?",
             (*values, limit),
         )
         return [Line(*row) for row in rows]
 
-    def streams(self, endpoint: str) -> list[str]:
+    def streams(self, endpoint: str) -> list[Stream]:
         """The log streams of an endpoint: one an instance."""
         self.flush()
-        rows = self._database.execute("SELECT DISTINCT stream FROM output WHERE endpoint = ?", (endpoint,))
-        return [row[0] for row in rows]
+        rows = self._database.execute(
+            "SELECT stream, min(time), max(time), sum(length(line)) FROM output WHERE endpoint = ? "
+            "GROUP BY stream",
+            (endpoint,),
+        )
+        return [Stream(*row) for row in rows]
+
+    def endpoints(self) -> list[Stream]:
+        """All that each endpoint printed, as one stream that has the endpoint's name."""
+        self.flush()
+        rows = self._database.execute(
+            "SELECT endpoint, min(time), max(time), sum(length(line)) FROM output GROUP BY endpoint"
+        )
+        return [Stream(*row) for row in rows]
+
+    def has(self, endpoint: str) -> bool:
+        """Whether an endpoint of this name ever printed."""
+        self.flush()
+        rows = self._database.execute("SELECT 1 FROM output WHERE endpoint = ? LIMIT 1", (endpoint,))
+        return rows.fetchone() is not None
 
     def close(self) -> None:
         """Write what is in memory and close."""

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NoReturn, Protocol
 from urllib.parse import parse_qsl, unquote
 
 from hotfire.errors import (
+    InvalidParameter,
     SerializationException,
     ServiceError,
     UnknownOperation,
@@ -130,6 +131,10 @@ class _Protocol(Protocol):
     def write_error(self, error: ServiceError, request_id: str) -> Response: ...
 
 
+_INVALID: Mapping[str, type[ServiceError]] = {"logs": InvalidParameter}
+"""What services call a parameter that their model refuses, where it is not what their protocol calls it."""
+
+
 class _Json:
     """json 1.1: every operation is a POST of one JSON object, named by a header."""
 
@@ -139,6 +144,7 @@ class _Json:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._operations = frozenset(model.operation_names)
+        self.invalid = _INVALID.get(model.service_name, self.invalid)
 
     def operation(self, request: Request) -> Any:
         prefix, _, name = request.headers.get("x-amz-target", "").rpartition(".")
