@@ -46,6 +46,7 @@ ROWS = (
     ("instances.household",),
     ("instances.zygotes",),
     ("instances.holders", "instances.workers", "instances.output", "instances.settings"),
+    ("instances.jobs",),
     ("instances.base", "instances.channel"),
     ("plan",),
     ("wanted", "sources", "archive", "junit", "deploy_env"),

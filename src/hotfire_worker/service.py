@@ -7,10 +7,12 @@ import re
 import sys
 import time
 import traceback
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 from hotfire_worker.context import Context, RequestProcessor
+from hotfire_worker.edits import Edit, apply
 from hotfire_worker.fields import BadRequest, read_fields
+from hotfire_worker.streaming import Frames, close, handlers_own, pieces, rest
 from hotfire_worker.wire import Header
 
 Answer = Tuple[Header, bytes]
@@ -21,6 +23,14 @@ _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 class Unsendable(Exception):
     """What a handler wants answered cannot be sent; AWS's server loses its worker over it."""
+
+
+class Refused(Exception):
+    """A request that is answered without what a handler returns."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
 
 
 class Unsupported(Exception):
@@ -42,21 +52,75 @@ class Service:
         self._transformer = toolkit.Transformer(DefaultPytorchInferenceHandler())
         self._transformer.validate_and_initialize(model_dir=model_dir, context=self._context)
 
+    def edit(self, edits: List[Edit]) -> None:
+        """Give the handler's functions newer code; the model stays as it is."""
+        apply(edits)
+        self._stopwatch.forget()
+        # Functions of the handler's may have come or gone.
+        self._transformer._validate_user_module_and_set_functions()
+
     def answer(self, header: Header, body: bytearray) -> Answer:
         """One request's answer, as AWS's stack would give it."""
         try:
+            result, request = self._ask(header, body)
+        except Refused as refused:
+            return refused.answer
+        return _encode(result, request, self._stopwatch.times())
+
+    def stream(self, header: Header, body: bytearray) -> Frames:
+        """One request's answer in parts, if the handler returns an iterator; else whole, in one frame.
+
+        An iterator that fails before its first part is answered as a function that fails. Closing the frames
+        closes the iterator.
+        """
+        try:
+            result, request = self._ask(header, body)
+        except Refused as refused:
+            yield refused.answer
+            return
+        if not isinstance(result, Iterator):
+            yield _encode(result, request, self._stopwatch.times())
+            return
+        try:
+            following = pieces(result)
+            try:
+                first = next(following, b"")
+            except Exception as error:  # noqa: BLE001  # the handler's
+                yield _encode(self._failure(error, request), request, self._stopwatch.times())
+                return
+            head, start = _encode(first, request, self._stopwatch.times(), more=True)
+            yield head, start
+            if "more" in head:
+                yield from rest(following)
+        finally:
+            close(result)
+
+    def _ask(self, header: Header, body: bytearray) -> Tuple[Any, RequestProcessor]:
+        """What the toolkit and the handler make of a request; raises Refused."""
+        try:
             fields = read_fields(_content_type(header["headers"]), header["query"], body)
         except BadRequest as error:
-            return _refusal(error.status, error.message, error.kind)
+            raise Refused(_refusal(error.status, error.message, error.kind)) from error
         kinds = {name: {"content-type": kind} for name, (kind, _) in fields.items()}
         request = self._context.begin(header["id"], {**kinds, **header["headers"]})
         self._stopwatch.start()
         try:
             data = {name: value for name, (_, value) in fields.items()}
             results = self._transformer.transform([data], self._context)
-        except Exception:  # noqa: BLE001  # the toolkit catches what handlers raise; this is its own stumbling
-            return _refusal(503, "Prediction failed")
-        return _encode(results[0], request, self._stopwatch.times())
+        except Exception as error:  # the toolkit catches what handlers raise; this is its own stumbling
+            raise Refused(_refusal(503, "Prediction failed")) from error
+        return results[0], request
+
+    def _failure(self, error: Exception, request: RequestProcessor) -> str:
+        """What the toolkit answers where a function of the handler raises this."""
+        from sagemaker_inference.errors import BaseInferenceToolkitError, GenericInferenceToolkitError
+
+        trace = "".join(traceback.format_exception(type(error), error, handlers_own(error)))
+        request.get_response_headers().pop("content-type", None)
+        if not isinstance(error, BaseInferenceToolkitError):
+            error = GenericInferenceToolkitError(500, str(error))
+        answers: List[str] = self._transformer.handle_error(self._context, error, trace)
+        return answers[0]
 
 
 class Stopwatch:
@@ -80,6 +144,10 @@ class Stopwatch:
         except TypeError:  # a callable that cannot be hashed
             return inspect.signature(function)
 
+    def forget(self) -> None:
+        """Ask Python anew for signatures, which may have changed."""
+        self._known.clear()
+
     def start(self) -> None:
         """Forget the last request."""
         self._begun.clear()
@@ -101,13 +169,16 @@ def _content_type(headers: Dict[str, str]) -> str:
     return ""
 
 
-def _encode(result: Any, request: RequestProcessor, times: Dict[str, float]) -> Answer:
+def _encode(result: Any, request: RequestProcessor, times: Dict[str, float], more: bool = False) -> Answer:
+    """What a handler returned as an answer, to which parts are to be added if `more`."""
     try:
         header = {
             "status": _status(request),
             "headers": _headers(request.get_response_headers()),
             "times": times,
         }
+        if more:
+            header["more"] = True
         return header, _body(result)
     except Unsupported:
         traceback.print_exc()

@@ -88,6 +88,23 @@ class Channel:
             self._frames.extend(self._parser.feed(data))
         return self._frames.pop(0)
 
+    def is_cancelled(self, request_id: str) -> bool:
+        """Whether the other end wants no more of an answer, or is gone; other frames wait for `receive`."""
+        try:
+            while True:
+                data = self._sock.recv(CHUNK, socket.MSG_DONTWAIT)
+                if not data:
+                    return True
+                self._frames.extend(self._parser.feed(data))
+        except BlockingIOError:
+            pass
+        except ConnectionError:
+            return True
+        others = [frame for frame in self._frames if frame[0].get("cancel") != request_id]
+        cancelled = len(others) < len(self._frames)
+        self._frames = others
+        return cancelled
+
     def receive_command(self) -> Optional[Tuple[Header, List[int]]]:
         """The next frame and the descriptors that came with it, or None when the other end is gone.
 

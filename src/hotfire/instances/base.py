@@ -6,7 +6,7 @@ what a container answers, its failures included. What the service makes of an an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +27,20 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """A module of the handler's with newer code, which a loaded model can go on with.
+
+    `place` is its path in the model data; `names` are its functions that are new or changed, `removed` those
+    that are gone.
+    """
+
+    place: str
+    source: str
+    names: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """An invocation as it reaches a container; `limit` is the longest that the service waits, in seconds."""
 
@@ -37,14 +51,32 @@ class Request:
     query: str = ""
 
 
+class Parts(Protocol):
+    """The parts of an answer, none empty, as they come.
+
+    To iterate raises `StreamBroken` where the answer breaks off, `DeadlineExceeded` past the request's limit.
+    """
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def __anext__(self) -> bytes: ...
+
+    async def aclose(self) -> None:
+        """Want no more of it: whoever makes the parts is told, and is free for another request."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the container answered, and how long each function of the handler took, in seconds."""
+    """What the container answered, and how long each function of the handler took, in seconds.
+
+    `rest` is what follows the body in an answer that comes in parts; whoever takes it closes it.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     times: Mapping[str, float] = field(default_factory=dict)
+    rest: Parts | None = None
 
 
 class Instance(Protocol):
@@ -59,6 +91,15 @@ class Instance(Protocol):
 
     async def invoke(self, request: Request) -> Answer:
         """Answer a request; raises `DeadlineExceeded` past its limit, `QueueFull` when too many wait."""
+
+    async def stream(self, request: Request) -> Answer:
+        """Answer a request as `invoke` does, but in parts where the handler makes its answer so."""
+
+    def successor(self, changes: Sequence[Change]) -> Instance | None:
+        """An instance, to be started, of the same loaded model with newer code; None where that cannot be.
+
+        `changes` are all those since the model was loaded. When it has started, this one is to be stopped.
+        """
 
     async def stop(self) -> None:
         """End, after the requests in hand are answered."""

@@ -44,6 +44,16 @@ class FrameProtocol(asyncio.Protocol):
         if self._transport is not None and data:
             self._transport.write(data)
 
+    def hold(self) -> None:
+        """Read nothing for now: the process waits when it has written what the socket takes."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def release(self) -> None:
+        """Read on."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
     def close(self) -> None:
         """Close our end."""
         if self._transport is not None:

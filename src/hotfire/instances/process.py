@@ -9,13 +9,16 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from hotfire.errors import DeadlineExceeded, InstanceError, LoadFailed, QueueFull
-from hotfire.instances.base import Answer, Output, Request, Spec
+from hotfire.instances.base import Answer, Change, Output, Request, Spec
 from hotfire.instances.household import Household
+from hotfire.instances.jobs import Job, StreamJob
 from hotfire.instances.settings import ServerSettings
-from hotfire.instances.workers import Job, Worker
+from hotfire.instances.workers import Worker
 from hotfire.instances.zygotes import ZygoteKey, Zygotes
+from hotfire_worker.edits import Edit
 from hotfire_worker.service import refusal_body
 
 _PATIENCE = (0.0, 0.1, 0.5, 2.0, 5.0)
@@ -25,9 +28,11 @@ _PATIENCE = (0.0, 0.1, 0.5, 2.0, 5.0)
 class ProcessInstance:
     """A model served by processes of this machine, as its container would serve it."""
 
-    def __init__(self, spec: Spec, zygotes: Zygotes, folder: Path, output: Output) -> None:
-        self._startup_timeout = spec.startup_timeout
-        self._household = Household(spec, zygotes, folder, output)
+    def __init__(self, spec: Spec, household: Household) -> None:
+        self._spec, self._household = spec, household
+        self._predecessor: ProcessInstance | None = None
+        self._changes: Sequence[Change] = ()
+        self._edits: Sequence[Edit] = ()
         self._settings = ServerSettings.read(spec.environment, os.cpu_count() or 1)
         self._threads = max((os.cpu_count() or 1) // self._settings.workers, 1)
         self._workers: list[Worker] = []
@@ -36,6 +41,7 @@ class ProcessInstance:
         self._furnishing: asyncio.Task[None] | None = None
         self._recovery: asyncio.Task[None] | None = None
         self._stopping = False
+        self._is_owner = True
         self._quiet = asyncio.Event()
 
     @property
@@ -52,38 +58,65 @@ class ProcessInstance:
         """Load the model and start the workers; raises LoadFailed."""
         try:
             # It goes on when the start is given up: who stops us waits for it.
-            self._furnishing = asyncio.ensure_future(self._household.furnish())
+            self._furnishing = asyncio.ensure_future(self._furnish())
             await asyncio.shield(self._furnishing)
-            async with asyncio.timeout(self._startup_timeout):
+            async with asyncio.timeout(self._spec.startup_timeout):
                 await self._staff()
         except TimeoutError:
-            raise LoadFailed(f"it was not ready within {self._startup_timeout:g} s") from None
+            raise LoadFailed(f"it was not ready within {self._spec.startup_timeout:g} s") from None
         except OSError as error:
             raise LoadFailed(f"its files and processes cannot be made: {error}") from error
         except LoadFailed:
             raise
         except InstanceError as error:
             raise LoadFailed(error.message) from error
+        if self._predecessor is not None:
+            self._predecessor._is_owner, self._is_owner = False, True
+            self._predecessor = None
+
+    def successor(self, changes: Sequence[Change]) -> ProcessInstance | None:
+        """An instance, to be started, of the same loaded model with newer code; then this one is to stop.
+
+        `changes` are all those since the model was loaded. None if each worker loads the model itself.
+        """
+        if not self._household.forks:
+            return None
+        heir = ProcessInstance(self._spec, self._household)
+        heir._predecessor, heir._changes, heir._is_owner = self, changes, False
+        return heir
 
     async def invoke(self, request: Request) -> Answer:
         """Answer a request; raises `DeadlineExceeded` past its limit, `QueueFull` when too many wait."""
-        settings = self._settings
-        if len(request.body) > settings.max_request:
+        if len(request.body) > self._settings.max_request:
             return Answer(413, {}, b"")
-        if len(self._waiting) >= settings.most_waiting:
-            raise QueueFull(f"{settings.most_waiting} requests wait already")
         job = Job(request, self._expire)
-        job.future.add_done_callback(self._settled)
+        self._enter(job)
+        return self._fitting(await job.future)
+
+    async def stream(self, request: Request) -> Answer:
+        """Answer a request as `invoke` does, but in parts where the handler returns an iterator."""
+        if len(request.body) > self._settings.max_request:
+            return Answer(413, {}, b"")
+        job = StreamJob(request, self._expire)
+        self._enter(job)
+        return self._fitting(await job.future)
+
+    def _enter(self, job: Job) -> None:
+        """Have a request answered, at once or when its turn comes; raises QueueFull."""
+        if len(self._waiting) >= self._settings.most_waiting:
+            raise QueueFull(f"{self._settings.most_waiting} requests wait already")
+        job.over.add_done_callback(self._settled)
         self._waiting.append(job)
         self._dispatch()
         if not self._workers:
             self._recover()
-        answer = await job.future
-        if len(answer.body) > settings.max_response:
-            limit = f"TS_MAX_RESPONSE_SIZE, {settings.max_response}"
-            message = f"The answer of {len(answer.body)} bytes is over {limit}."
-            return _server_error(message)
-        return answer
+
+    def _fitting(self, answer: Answer) -> Answer:
+        """The answer, unless it is longer than the container lets through."""
+        most = self._settings.max_response
+        if len(answer.body) <= most:
+            return answer
+        return _server_error(f"The answer of {len(answer.body)} bytes is over TS_MAX_RESPONSE_SIZE, {most}.")
 
     async def stop(self) -> None:
         """End, after the requests in hand are answered."""
@@ -94,7 +127,16 @@ class ProcessInstance:
         if self._recovery is not None:
             self._recovery.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._household.close()
+        if self._is_owner:
+            await self._household.close()
+        for worker in self._workers:
+            worker.kill()
+
+    async def _furnish(self) -> None:
+        if self._predecessor is None:
+            await self._household.furnish()
+        else:
+            self._edits = await self._household.revise(self._changes)
 
     async def _staff(self) -> None:
         """Have as many workers as the settings say."""
@@ -107,7 +149,7 @@ class ProcessInstance:
         ours, theirs = socket.socketpair()
         await worker.open(ours)
         try:
-            worker.pid = await self._household.recruit(theirs.fileno(), self._threads, ())
+            worker.pid = await self._household.recruit(theirs.fileno(), self._threads, self._edits)
         finally:
             theirs.close()
         try:
@@ -131,14 +173,14 @@ class ProcessInstance:
             if not job.future.done():
                 worker.give(job)
 
-    def _settled(self, _: asyncio.Future[Answer]) -> None:
+    def _settled(self, _: asyncio.Future[Any]) -> None:
         if self._stopping and not self._is_owing():
             self._quiet.set()
 
     def _is_owing(self) -> bool:
         """Whether anybody waits for an answer."""
         jobs = chain(self._waiting, *(worker.jobs for worker in self._workers))
-        return not all(job.future.done() for job in jobs)
+        return not all(job.over.done() for job in jobs)
 
     def _worker_lost(self, worker: Worker) -> None:
         """Answer the request that it had in hand; what waited goes to another."""
@@ -196,7 +238,8 @@ class ProcessHost:
     def instance(self, spec: Spec, output: Output) -> ProcessInstance:
         """An instance that is not started yet, with a folder of its own."""
         self._made += 1
-        return ProcessInstance(spec, self._zygotes, self._folder / str(self._made) / "model", output)
+        folder = self._folder / str(self._made) / "model"
+        return ProcessInstance(spec, Household(spec, self._zygotes, folder, output))
 
     async def warm(self, python: Path) -> None:
         """Have a zygote ready for this Python."""

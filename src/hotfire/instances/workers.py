@@ -1,4 +1,4 @@
-"""Workers as the region sees them, and the requests that they are given."""
+"""Workers as the region sees them."""
 
 from __future__ import annotations
 
@@ -13,49 +13,14 @@ from collections import deque
 from collections.abc import Callable
 
 from hotfire.errors import InstanceError
-from hotfire.instances.base import Answer, Request
 from hotfire.instances.channel import FrameProtocol, connect
+from hotfire.instances.jobs import Job
 from hotfire_worker.wire import Header
 
 _QUICK_SECONDS = 0.005
 """A worker whose recent median is below may have the next request in its socket already."""
 _SECONDS_TO_COME_UP = 10.0
 """A forked worker that is not ready by then never will be."""
-
-
-class Job:
-    """A request and who waits for its answer.
-
-    The service's time runs from its arrival, the container's from when a worker has it in hand.
-    """
-
-    def __init__(self, request: Request, expire: Callable[[Job], None]) -> None:
-        loop = asyncio.get_running_loop()
-        self.request = request
-        self.future: asyncio.Future[Answer] = loop.create_future()
-        self._patience = loop.call_later(request.limit, expire, self)
-        self._turn: asyncio.TimerHandle | None = None
-
-    def begin(self, seconds: float, overdue: Callable[[], None]) -> None:
-        """A worker has it in hand now, and may have it for so long, whether or not anybody still waits."""
-        seconds = min(seconds, self.request.limit)
-        self._turn = asyncio.get_running_loop().call_later(seconds, overdue)
-
-    def end(self) -> None:
-        """No worker has it in hand any more."""
-        if self._turn is not None:
-            self._turn.cancel()
-
-    def settle(self, answer: Answer) -> None:
-        """Give the answer, if anybody still waits."""
-        self._patience.cancel()
-        if not self.future.done():
-            self.future.set_result(answer)
-
-    def fail(self, error: InstanceError) -> None:
-        """Give the error, if anybody still waits."""
-        if not self.future.done():
-            self.future.set_exception(error)
 
 
 class Worker:
@@ -87,7 +52,9 @@ class Worker:
         """Whether it may be given a request now."""
         if not self.jobs:
             return True
-        return len(self.jobs) == 1 and statistics.median(self._durations) < _QUICK_SECONDS
+        if len(self.jobs) > 1 or self.jobs[0].mark:
+            return False
+        return statistics.median(self._durations) < _QUICK_SECONDS
 
     def give(self, job: Job) -> None:
         """Send it a request."""
@@ -96,7 +63,7 @@ class Worker:
         if len(self.jobs) == 1:
             self._begin()
         request = job.request
-        header = {"id": request.id, "headers": dict(request.headers), "query": request.query}
+        header = {"id": request.id, "headers": dict(request.headers), "query": request.query, **job.mark}
         self._protocol.send(header, request.body)
 
     def kill(self) -> None:
@@ -105,23 +72,41 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 
+    def hold(self) -> None:
+        """Take nothing from it for now."""
+        if self._protocol is not None:
+            self._protocol.hold()
+
+    def release(self) -> None:
+        """Take what it sends again."""
+        if self._protocol is not None:
+            self._protocol.release()
+
+    def cancel(self, job: Job) -> None:
+        """Tell it that nobody wants the rest of an answer."""
+        if self._protocol is not None and not self.gone:
+            self._protocol.send({"cancel": job.request.id})
+
     def _received(self, header: Header, body: bytearray) -> None:
         if "event" in header:
             if not self._ready.done():  # it may come too late
                 self._ready.set_result(None)
             return
         self.has_answered = True
+        if "more" in header:
+            self.jobs[0].add(header, body)
+            return
         self._durations.append(time.monotonic() - self._begun)
         job = self.jobs.popleft()
         job.end()
-        job.settle(Answer(header["status"], header["headers"], bytes(body), header["times"]))
+        job.finish(header, body)
         if self.jobs:
             self._begin()
         self._answered()
 
     def _begin(self) -> None:
         self._begun = time.monotonic()
-        self.jobs[0].begin(self._seconds, self.kill)
+        self.jobs[0].begin(self._seconds, self)
 
     def _disconnected(self) -> None:
         self.gone = True
