@@ -51,7 +51,7 @@ ROWS = (
     ("plan",),
     ("wanted", "sources", "archive", "junit", "deploy_env"),
     ("endpoint_session", "sagemaker_sdk"),
-    ("tracing", "examples", "folders", "environment"),
+    ("tracing", "examples", "folders", "environment", "refusals"),
     ("model_data", "comparison", "config_file", "hashes", "address", "images", "hints"),
     ("resources", "errors", "prices", "distributions"),
     ("",),

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from hotfire.destination import Pace
 from hotfire.errors import DeployError, EndpointFailed
 from hotfire.plan import Call, Existing
 from hotfire.rollout import Rollout
@@ -19,6 +20,9 @@ class Quiet:
         pass
 
     def log(self, line: str) -> None:
+        self.lines.append(line)
+
+    def printed(self, line: str) -> None:
         self.lines.append(line)
 
 
@@ -67,14 +71,14 @@ SERVES_OLD = Existing("InService", "arn", "old")
 
 
 def rollout(sagemaker: FakeSageMaker, report: Quiet | None = None) -> Rollout:
-    return Rollout(lambda service: sagemaker, report or Quiet(), "news")
+    return Rollout(lambda service: sagemaker, report or Quiet(), "news", Pace(0.0, reads_log=False))
 
 
 def test_a_refused_call_is_named_with_the_reason() -> None:
     sagemaker = FakeSageMaker({"create_model": refused("ResourceLimitExceeded", "No more models.")})
     with pytest.raises(DeployError) as raised:
         rollout(sagemaker).apply([MODEL])
-    assert raised.value.message == "create model m: No more models. (ResourceLimitExceeded)"
+    assert raised.value.message == "create model m: a quota of the account is used up: No more models."
 
 
 def test_a_refused_call_undoes_those_before_it_in_reverse() -> None:

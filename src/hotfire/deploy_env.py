@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from hotfire import __version__, address
 from hotfire.environment import Environment, home, load, variables_of_process
-from hotfire.errors import ConfigError, DeployError, RegionNotRunning
+from hotfire.errors import ConfigError, RegionNotRunning
+from hotfire.refusals import refusal_of
 
 if TYPE_CHECKING:
     import boto3
     from botocore.config import Config
-    from botocore.session import Session
+
+    from hotfire.endpoint_session import EndpointSession
 
 SERVING = frozenset({"InService", "Updating", "SystemUpdating", "RollingBack"})
 """The endpoint states in which a fleet answers."""
@@ -50,7 +52,7 @@ class DeployEnv:
         self.environment = environment
         self._clients: dict[tuple[str, str, bool], Any] = {}
         # Kept for all clients: what botocore reads for the first serves the others.
-        self._local_session: Session | None = None
+        self._local_session: EndpointSession | None = None
         self._aws_session: boto3.Session | None = None
 
     def current_env(self) -> str:
@@ -81,10 +83,9 @@ class DeployEnv:
         except ClientError as error:
             if is_absent(error):
                 return False
-            message = f"whether {name!r} is deployed cannot be told: {error}"
-            raise DeployError(message, "Its keys must allow sagemaker:DescribeEndpoint.") from error
+            raise refusal_of(error, doing=f"whether {name!r} is deployed cannot be told") from error
         except BotoCoreError as error:
-            raise DeployError(f"whether {name!r} is deployed cannot be told: {error}") from error
+            raise refusal_of(error, doing=f"whether {name!r} is deployed cannot be told") from error
         return answer["EndpointStatus"] in SERVING
 
     def client(self) -> Any:
@@ -98,6 +99,24 @@ class DeployEnv:
         """A boto3 `sagemaker-runtime` client, of AWS or of the local region. Raises RegionNotRunning."""
         return self.client_for("sagemaker-runtime")
 
+    def session(self) -> Any:
+        """A session of the SageMaker SDK, of its version 2 or 3, whichever is installed here.
+
+        Its default bucket is that of `model_data_path`, if this names one. In the local region all of its
+        clients are the region's, so that `get_execution_role(session)` finds a role there.
+        Raises RegionNotRunning, PackageMissing.
+        """
+        from hotfire import sagemaker_sdk
+
+        make = sagemaker_sdk.session_class()
+        return make(
+            boto_session=self._boto_session(),
+            sagemaker_client=self.client(),
+            sagemaker_runtime_client=self.runtime_client(),
+            default_bucket=_bucket(self.environment.model_data_path),
+            sagemaker_config=_sdk_config(self.environment),
+        )
+
     def client_for(self, service: str, *, at_once: bool = True) -> Any:
         """A boto3 client of any service, kept for the next call.
 
@@ -105,9 +124,7 @@ class DeployEnv:
         """
         if not self.environment.is_local:
             return self._client(service, "", at_once)
-        region = address.find(home())
-        if region is None:
-            raise address.not_running()
+        region = _running()
         return self._client(service, region.url, at_once, region)
 
     def _client(self, service: str, url: str, at_once: bool, region: address.Address | None = None) -> Any:
@@ -120,25 +137,62 @@ class DeployEnv:
         return self._clients[key]
 
     def _local_client(self, service: str, region: address.Address, at_once: bool) -> Any:
-        self._local_session = self._local_session or _local_session(region.key)
-        client = self._local_session.create_client(
-            service,
-            region_name=self.environment.region or address.REGION_NAME,
-            endpoint_url=region.url,
-            config=_config(service, _LOCAL_RUNTIME_SECONDS, proxies={}),
+        client = self._session_of(region).create_client(
+            service, config=_config(service, _LOCAL_RUNTIME_SECONDS)
         )
         if at_once:
             client.meta.events.register("before-call.sagemaker.DescribeEndpoint", _do_not_wait)
         return client
 
-    def _aws_client(self, service: str) -> Any:
+    def _session_of(self, region: address.Address) -> EndpointSession:
+        # botocore's own, whose clients are those that boto3 hands out: boto3 takes twice as long to import.
+        from hotfire.endpoint_session import of_region
+
+        if self._local_session is None or self._local_session.url != region.url:
+            self._local_session = of_region(region, self.environment.region)
+        return self._local_session
+
+    def _boto_session(self) -> boto3.Session:
+        import boto3
+
+        if self.environment.is_local:
+            return boto3.Session(botocore_session=self._session_of(_running()))
         with _aws_errors(self.environment):
             self._aws_session = self._aws_session or _aws_session(self.environment)
-            return _aws_client(self.environment, self._aws_session, service)
+            return self._aws_session
+
+    def _aws_client(self, service: str) -> Any:
+        session = self._boto_session()
+        with _aws_errors(self.environment):
+            return session.client(service, config=_config(service, _AWS_RUNTIME_SECONDS))
 
     isLocal = is_local
     isProduction = is_production
     isDeployed = is_deployed
+
+
+def _running() -> address.Address:
+    region = address.find(home())
+    if region is None:
+        raise address.not_running()
+    return region
+
+
+def _sdk_config(environment: Environment) -> dict[str, Any] | None:
+    """The SageMaker SDK's configuration, where it is not the user's own."""
+    from copy import deepcopy
+
+    if environment.is_local:
+        return deepcopy(dict(address.SDK_CONFIG))
+    return {"SchemaVersion": "1.0"} if _exported_by_us() else None
+
+
+def _bucket(url: str | None) -> str | None:
+    """The bucket that an `s3://` address names."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url or "")
+    return parts.netloc if parts.scheme == "s3" else None
 
 
 def _do_not_wait(params: dict[str, Any], **_: Any) -> None:
@@ -149,35 +203,6 @@ def is_absent(error: Any) -> bool:
     """Whether SageMaker says that there is no such resource, which has no error code of its own."""
     reason = error.response["Error"]
     return bool(reason["Code"] == "ValidationException" and reason["Message"].startswith("Could not find"))
-
-
-def _local_session(key: address.Key) -> Session:
-    """A session of the local region, which nothing in the user's AWS settings can turn elsewhere.
-
-    It is botocore's, whose clients are the ones that boto3 hands out: boto3 itself takes twice as long to
-    import.
-    """
-    from botocore.session import Session
-
-    unset = (None, None, None, None)
-    session = Session(session_vars=dict.fromkeys(("profile", "config_file", "credentials_file"), unset))
-    session.set_credentials(key.access_key, key.secret_key)
-    return session
-
-
-def _aws_client(environment: Environment, session: boto3.Session, service: str) -> Any:
-    """A client of AWS, or of the imitation that `endpoint_url` names; never of a local region."""
-    url = environment.endpoint_url
-    if url and _is_ours(url):
-        message = f"endpoint_url of the environment {environment.name!r} is the local region's address"
-        raise ConfigError(
-            message, "Use `instance_type: local` instead.", file=environment.file, key="endpoint_url"
-        )
-    client = session.client(service, endpoint_url=url, config=_config(service, _AWS_RUNTIME_SECONDS))
-    if url or not _is_ours(client.meta.endpoint_url):
-        return client
-    config = _config(service, _AWS_RUNTIME_SECONDS, ignore_configured_endpoint_urls=True)
-    return session.client(service, config=config)
 
 
 @contextmanager
@@ -191,15 +216,33 @@ def _aws_errors(environment: Environment) -> Iterator[None]:
         message = f"the AWS region of the environment {environment.name!r} is not known"
         raise ConfigError(message, "Add `region:` to it.", file=environment.file, key="region") from error
     except BotoCoreError as error:
-        message = f"the AWS settings of the environment {environment.name!r} cannot be used: {error}"
-        raise ConfigError(message, "See `aws configure list`.", file=environment.file) from error
+        refusal = refusal_of(error)
+        name = environment.name
+        message = f"the AWS settings of the environment {name!r} cannot be used: {refusal.message}"
+        advice = refusal.advice or "See `aws configure list`."
+        raise ConfigError(message, advice, file=environment.file) from error
 
 
 def _aws_session(environment: Environment) -> boto3.Session:
-    """A session with the user's own credentials, and no others."""
+    """A session with the user's own credentials, and no others.
+
+    It is of AWS, or of the imitation that `endpoint_url` names; never of a local region.
+    """
     import boto3
 
-    session = boto3.Session(profile_name=environment.profile, region_name=_region_name(environment))
+    from hotfire.endpoint_session import AwsSession, EndpointSession
+
+    url = environment.endpoint_url
+    if url and _is_ours(url):
+        message = f"endpoint_url of the environment {environment.name!r} is the local region's address"
+        raise ConfigError(
+            message, "Use `instance_type: local` instead.", file=environment.file, key="endpoint_url"
+        )
+    session = boto3.Session(
+        botocore_session=EndpointSession(url) if url else AwsSession(_is_ours),
+        profile_name=environment.profile,
+        region_name=_region_name(environment),
+    )
     credentials = session.get_credentials()
     if credentials is None:
         message = f"there are no AWS credentials for the environment {environment.name!r}"

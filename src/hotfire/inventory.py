@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from hotfire.deploy_env import is_absent
-from hotfire.errors import DeployError
 from hotfire.plan import Existing, Made
+from hotfire.refusals import refusal_of
 from hotfire.wanted import PROJECT_TAG, is_config, is_model, stem
 
 _PAGE = 100
@@ -84,18 +84,12 @@ def found_or_none(operation: Any, **params: Any) -> dict[str, Any] | None:
 @contextmanager
 def errors(doing: str) -> Iterator[None]:
     """What AWS refuses, and what does not reach it, as a DeployError that says at what."""
-    from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+    from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
-    except ClientError as error:
-        reason = error.response["Error"]
-        raise DeployError(f"{doing}: {reason['Message']} ({reason['Code']})") from error
-    except EndpointConnectionError as error:
-        message = f"{doing}: nothing answers at {error.kwargs['endpoint_url']}"
-        raise DeployError(message, "If that is the local region: `hotfire up` starts it again.") from error
-    except BotoCoreError as error:
-        raise DeployError(f"{doing}: {error}") from error
+    except (BotoCoreError, ClientError) as error:
+        raise refusal_of(error, doing=doing) from error
 
 
 def _pages(operation: Any, member: str, endpoint: str) -> Iterator[dict[str, Any]]:
