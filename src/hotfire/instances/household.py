@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hotfire.instances.base import Output, Spec
+from hotfire.instances.base import Change, Output, Spec
 from hotfire.instances.holders import Holder
 from hotfire.instances.output import OutputPipe
 from hotfire.instances.zygotes import Spawner, Zygote, ZygoteKey, Zygotes
@@ -31,10 +31,28 @@ class Household:
         self._alone = ""
         self.holders: list[Holder] = []
 
+    @property
+    def forks(self) -> bool:
+        """Whether the model is loaded in a process that workers are forked from."""
+        return bool(self.holders) and not self._alone
+
     async def furnish(self) -> None:
         """Lay the model's files. Raises OSError."""
         await self._pipe.open()
         await asyncio.to_thread(_furnish, self._spec.model_dir, self._folder)
+
+    async def revise(self, changes: Sequence[Change]) -> list[Edit]:
+        """Lay newer modules; what has to be edited in a worker. Raises OSError."""
+        await asyncio.to_thread(_lay, self._folder, changes)
+        return [
+            {
+                "file": str(self._folder / change.place),
+                "source": change.source,
+                "names": list(change.names),
+                "removed": list(change.removed),
+            }
+            for change in changes
+        ]
 
     async def recruit(self, descriptor: int, threads: int, edits: Sequence[Edit]) -> int:
         """A new worker at that end of a socket pair, not yet ready; its pid. Raises InstanceError."""
@@ -61,7 +79,7 @@ class Household:
 
     async def _employer(self, threads: int) -> tuple[Holder, str]:
         """A holder to fork a worker from, or one to become a worker, where forking is not safe."""
-        if self.holders and not self._alone:
+        if self.forks:
             return self.holders[0], "work"
         holder = await self._hold(threads)
         if holder.unsafe and not self._alone:
@@ -107,3 +125,12 @@ def _furnish(tree: Path, folder: Path) -> None:
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(tree, folder, copy_function=lay)
+
+
+def _lay(folder: Path, changes: Sequence[Change]) -> None:
+    """Replace modules, each whole at once: a worker may be importing it."""
+    for change in changes:
+        target = folder / change.place
+        part = target.with_name(f".{target.name}.new")
+        part.write_text(change.source, "utf-8")
+        part.replace(target)
