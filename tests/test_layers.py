@@ -21,7 +21,7 @@ ROWS = (
     ("rollout", "project", "invocation"),
     ("endpoint_logs", "destination"),
     ("inventory", "deployment", "preflight"),
-    ("region.private", "region.runtime", "region.control", "region.identity"),
+    ("region.absent", "region.private", "region.runtime", "region.control", "region.identity"),
     (
         "region.endpoints",
         "region.logs",

@@ -30,15 +30,18 @@ _KEY_FILE = "key.json"
 _SDK_FILE = "sagemaker-sdk.yaml"
 
 # Both SageMaker SDKs ask STS for the account, past the endpoint URL, unless the bucket is named for them.
-_SDK_CONFIG = f"""\
-SchemaVersion: '1.0'
-SageMaker:
-  PythonSDK:
-    Modules:
-      TelemetryOptOut: true
-      Session:
-        DefaultS3Bucket: sagemaker-{REGION_NAME}-000000000000
-"""
+SDK_CONFIG: Mapping[str, Any] = {
+    "SchemaVersion": "1.0",
+    "SageMaker": {
+        "PythonSDK": {
+            "Modules": {
+                "TelemetryOptOut": True,
+                "Session": {"DefaultS3Bucket": f"sagemaker-{REGION_NAME}-000000000000"},
+            }
+        }
+    },
+}
+"""The SageMaker SDKs' own configuration, under which nothing of theirs leaves the machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ class Address:
         An empty session token hides the user's own, which must not be sent along with our key.
         """
         sdk_file = self.home / _SDK_FILE
-        _write_private(sdk_file, _SDK_CONFIG)
+        _write_private(sdk_file, json.dumps(SDK_CONFIG, indent=2) + "\n")  # JSON is YAML too
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": self.key.access_key,

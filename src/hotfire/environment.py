@@ -218,6 +218,17 @@ def variables_of_process() -> dict[str, str]:
     return dict(os.environ)
 
 
+def set_variables(values: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Change the process's environment; None takes a variable away. Returns what undoes it."""
+    before = {name: os.environ.get(name) for name in values}
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    return before
+
+
 def home() -> Path:
     """The folder of this user's region: HOTFIRE_HOME, else the platform's place for state."""
     given = os.environ.get("HOTFIRE_HOME")
