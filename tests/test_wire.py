@@ -432,6 +432,15 @@ def test_another_path_is_no_operation(services: dict[str, Service], method: str,
     assert refused.value.message == f"{method} {path} is no operation of SageMaker Runtime."
 
 
+@pytest.mark.parametrize(
+    ("service", "status"), [("sagemaker", 400), ("sagemaker-runtime", 404), ("sts", 400), ("logs", 400)]
+)
+def test_an_operation_that_is_a_path_is_not_found(
+    services: dict[str, Service], service: str, status: int
+) -> None:
+    assert services[service].refuse(UnknownOperation("x"), "id").status == status
+
+
 @pytest.mark.parametrize("path", ["/endpoints/a%2Fb/invocations", "/endpoints/%C3%A9/invocations"])
 def test_a_name_in_a_path_is_decoded_and_then_validated(services: dict[str, Service], path: str) -> None:
     with pytest.raises(ValidationError, match=r"Value '(a/b|é)' at 'endpointName' failed to satisfy"):

@@ -10,7 +10,7 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, NoReturn, Protocol
 from urllib.parse import parse_qsl, unquote
@@ -34,6 +34,8 @@ from hotfire.region.codec import (
     to_xml,
     xml_text,
 )
+from hotfire.region.eventstream import CONTENT_TYPE as EVENT_STREAM
+from hotfire.region.eventstream import Flow, Messages
 from hotfire.region.validation import Constraints, worded
 
 
@@ -50,11 +52,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP answer, without what its transport adds (Content-Length, Date)."""
+    """An HTTP answer, without what its transport adds (Content-Length, Date).
+
+    `flow` stands in for the body of one that comes little by little.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    flow: Flow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +206,11 @@ class _RestJson(_Json):
     def write(self, operation: str, result: Mapping[str, Any], request_id: str) -> Response:
         return self._compiled[operation].write(result, request_id)
 
+    def write_error(self, error: ServiceError, request_id: str) -> Response:
+        response = super().write_error(error, request_id)
+        # An operation is a path here, and one that is not there is not found.
+        return replace(response, status=404) if isinstance(error, UnknownOperation) else response
+
 
 class _RestOperation:
     """An operation of rest-json with everything looked up that does not change between requests."""
@@ -220,6 +231,7 @@ class _RestOperation:
         self._output = model.output_shape
         self._output_headers = _located(model.output_shape, "header")
         self._output_payload = _payload(model.output_shape)
+        self._output_stream = model.get_event_stream_output()
 
     def read(self, request: Request) -> dict[str, Any]:
         params: dict[str, Any] = {}
@@ -243,6 +255,10 @@ class _RestOperation:
             value = result.get(name)
             if value is not None:
                 headers.append((key, _header(to_text(shape, value))))
+        if self._output_stream is not None:
+            headers.append(("Content-Type", EVENT_STREAM))
+            messages = Messages(self._output_stream, result[str(self._output_payload)])
+            return Response(self._status, tuple(headers), b"", messages)
         if self._output_payload is not None:
             return Response(self._status, tuple(headers), result.get(self._output_payload) or b"")
         located = {name for name, _, _ in self._output_headers}

@@ -25,6 +25,7 @@ from hotfire.errors import (
 )
 from hotfire.instances.process import ProcessHost
 from hotfire.instances.zygotes import Zygotes
+from hotfire.region.absent import Absent
 from hotfire.region.blueprints import Blueprints
 from hotfire.region.buckets import Buckets
 from hotfire.region.caller import LONGEST_WAIT, Caller, Operation
@@ -157,21 +158,22 @@ class Region:
 
     async def _answer_service(self, name: str, request: Request, signed: Scope | None) -> Response:
         request_id = str(uuid.uuid4())
-        service, operations = self._services.get(name, self._services["sagemaker"])
+        service, operations = self._service(name, request, signed)
         try:
             self._gate.check_origin(request.headers)
             caller = self._gate.check_key(signed)
-            if name not in self._services:
-                raise UnknownOperation(f"The local region has no service {caller.service!r}.")
             call = service.parse(request)
             operation = operations.operations.get(call.operation)
             if operation is None:
-                _log.warning("%s %s is not supported", call.service, call.operation)
-                raise UnknownOperation(f"The local region has no operation {call.operation}.")
+                raise UnknownOperation(
+                    f"This local region of Hotfire does not have {call.operation} of {call.service}."
+                )
             result = operation(Caller(caller.region, _wait(request.headers)), call.params)
             answer = await result if inspect.isawaitable(result) else result
             return service.answer(call, answer, request_id)
         except ServiceError as error:
+            if isinstance(error, UnknownOperation):
+                _log.warning("%s: %s", error.code, error.message)
             return service.refuse(error, request_id)
         except HotfireError as error:
             return service.refuse(InternalFailure(error.message), request_id)
@@ -180,6 +182,15 @@ class Region:
             return service.refuse(
                 InternalFailure("A fault of the local region; its log says more."), request_id
             )
+
+    def _service(
+        self, name: str, request: Request, signed: Scope | None
+    ) -> tuple[Service | Absent, Operations]:
+        """The service that a request is for, and its operations; one that refuses it if it is not here."""
+        if name in self._services:
+            return self._services[name]
+        absent = Absent(signed.service if signed is not None else name, request, self._services)
+        return absent, absent
 
     async def _answer_client(self, request: Request) -> Response:
         self._gate.check_origin(request.headers)
