@@ -15,6 +15,11 @@ def test_every_command_and_option_is_documented(repository: Path) -> None:
     assert (repository / "docs" / "commands.md").read_text() == page()
 
 
+def test_every_operation_of_the_region_is_documented(repository: Path) -> None:
+    page = runpy.run_path(str(repository / "scripts" / "document_api.py"))["page"]
+    assert (repository / "docs" / "api.md").read_text() == page()
+
+
 def test_every_key_of_the_configuration_is_documented(repository: Path) -> None:
     text = (repository / "docs" / "configuration.md").read_text()
     documented = set(re.findall(r"`(\w+)`", text))

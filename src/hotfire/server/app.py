@@ -42,7 +42,7 @@ from hotfire.region.store import Store
 from hotfire.region.trees import Trees
 from hotfire.region.wire import Request, Response, Service
 from hotfire.server.gate import Gate, Scope, Visitors, scope
-from hotfire.server.http import read_body
+from hotfire.server.http import read_body, send_flow
 
 WAIT_HEADER = "x-hotfire-wait"
 MOST_BYTES = 64 * 1024 * 1024
@@ -80,7 +80,7 @@ class Region:
         blueprints = Blueprints(self._store, self._trees, buckets, environments, python)
         self._endpoints = Endpoints(self._store, self._trees, instances, blueprints, self._journal.add)
         runtime = Runtime(self._endpoints)
-        self._services: Mapping[str, tuple[Service, Operations]] = {
+        self.services: Mapping[str, tuple[Service, Operations]] = {
             "sagemaker": (Service("sagemaker"), Control(self._store, self._endpoints)),
             "sagemaker-runtime": (Service("sagemaker-runtime"), runtime),
             "sts": (Service("sts"), Identity()),
@@ -124,7 +124,10 @@ class Region:
         if given["type"] != "http":
             return
         with contextlib.suppress(ConnectionError):
-            await _send(send, await self._answer(given, receive))
+            response = await self._answer(given, receive)
+            await _send(send, response)
+            if response.flow is not None:
+                await send_flow(receive, send, response.flow)
 
     async def _answer(self, given: Scoped, receive: Any) -> Response:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in given["headers"]}
@@ -187,9 +190,9 @@ class Region:
         self, name: str, request: Request, signed: Scope | None
     ) -> tuple[Service | Absent, Operations]:
         """The service that a request is for, and its operations; one that refuses it if it is not here."""
-        if name in self._services:
-            return self._services[name]
-        absent = Absent(signed.service if signed is not None else name, request, self._services)
+        if name in self.services:
+            return self.services[name]
+        absent = Absent(signed.service if signed is not None else name, request, self.services)
         return absent, absent
 
     async def _answer_client(self, request: Request) -> Response:
@@ -240,9 +243,11 @@ async def _send(send: Any, response: Response) -> None:
     headers = [
         (name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in response.headers
     ]
-    headers.append((b"content-length", str(len(response.body)).encode()))
+    if response.flow is None:
+        headers.append((b"content-length", str(len(response.body)).encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})
+    if response.flow is None:
+        await send({"type": "http.response.body", "body": response.body})
 
 
 def _json(status: int, value: Any) -> Response:
