@@ -81,6 +81,9 @@ class Context:
         self.header_key_sequence_start = os.getenv("TS_REQUEST_SEQUENCE_START", "ts_request_sequence_start")
         self.header_key_sequence_end = os.getenv("TS_REQUEST_SEQUENCE_END", "ts_request_sequence_end")
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Context) and self.__dict__ == other.__dict__
+
     def begin(self, request_id: str, headers: Dict[str, Any]) -> RequestProcessor:
         """Turn to a new request."""
         request = RequestProcessor(headers)

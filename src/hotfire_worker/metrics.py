@@ -67,7 +67,7 @@ class Metrics:
     ) -> None:
         """A duration in `ms` or `s`."""
         if unit not in ("ms", "s"):
-            raise ValueError(f"a duration is in 'ms' or 's', not {unit!r}")
+            raise ValueError("the unit for a timed metric should be one of ['ms', 's']")
         self._add(name, value, unit, idx, dimensions, metric_type)
 
     def add_size(
@@ -81,7 +81,7 @@ class Metrics:
     ) -> None:
         """A size in `B`, `kB`, `MB` or `GB`."""
         if unit not in ("B", "kB", "MB", "GB"):
-            raise ValueError(f"a size is in 'B', 'kB', 'MB' or 'GB', not {unit!r}")
+            raise ValueError("The unit for size based metric is one of ['MB','kB', 'GB', 'B']")
         self._add(name, value, unit, idx, dimensions, metric_type)
 
     def add_percent(

@@ -108,7 +108,7 @@ class Service:
             data = {name: value for name, (_, value) in fields.items()}
             results = self._transformer.transform([data], self._context)
         except Exception as error:  # the toolkit catches what handlers raise; this is its own stumbling
-            raise Refused(_refusal(503, "Prediction failed")) from error
+            raise Refused(_stumbled(error)) from error
         return results[0], request
 
     def _failure(self, error: Exception, request: RequestProcessor) -> str:
@@ -234,6 +234,13 @@ def _body(result: Any) -> bytes:
         return json.dumps(result, indent=2).encode("utf-8")
     except TypeError as error:
         raise Unsupported(str(error)) from error
+
+
+def _stumbled(error: Exception) -> Answer:
+    """What AWS's server says where the toolkit itself raises."""
+    if isinstance(error, MemoryError) or "CUDA" in str(error):
+        return _refusal(507, "Out of resources")
+    return _refusal(503, "Prediction failed")
 
 
 def refusal_body(status: int, message: str, kind: str = "InternalServerException") -> bytes:
