@@ -35,6 +35,8 @@ HotfireError                      the user can mend it: one message, one next st
     ├── InvalidParameter          400  (logs)
     ├── ValidationError           400  (runtime)
     ├── ModelError                424  (runtime)
+    ├── ModelStreamError          424  (runtime; in the middle of a stream)
+    ├── InternalStreamFailure     500  (runtime; in the middle of a stream)
     ├── ModelNotReady             429  (runtime)
     ├── Throttling                429  (runtime)
     ├── InternalFailure           500
@@ -251,6 +253,18 @@ class ModelError(ServiceError):
     """The model answered with something other than 2xx."""
 
     code, status = "ModelError", 424
+
+
+class ModelStreamError(ServiceError):
+    """A streamed answer did not come to its end. `ErrorCode` says why."""
+
+    code, status = "ModelStreamError", 424
+
+
+class InternalStreamFailure(ServiceError):
+    """A fault of this region while an answer was streamed."""
+
+    code, status = "InternalStreamFailure", 500
 
 
 class ModelNotReady(ServiceError):

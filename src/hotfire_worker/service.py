@@ -180,8 +180,11 @@ def _encode(result: Any, request: RequestProcessor, times: Dict[str, float], mor
         if more:
             header["more"] = True
         return header, _body(result)
-    except Unsupported:
-        traceback.print_exc()
+    except Unsupported as error:
+        if isinstance(result, Iterator):
+            sys.stderr.write(f"hotfire: {error}: only InvokeEndpointWithResponseStream takes it in parts\n")
+        else:
+            traceback.print_exc()
         return _refusal(503, "Unsupported model output data type.")
     except Exception as error:  # noqa: BLE001  # a value may refuse in any way to become bytes
         traceback.print_exc()

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Mapping
+from typing import Any, Self
 
-from hotfire.errors import DeadlineExceeded, ModelError, QueueFull, Throttling
+from hotfire.errors import (
+    DeadlineExceeded,
+    InternalStreamFailure,
+    ModelError,
+    ModelStreamError,
+    QueueFull,
+    StreamBroken,
+    Throttling,
+)
 from hotfire.instances.base import Answer as ContainerAnswer
 from hotfire.instances.base import Request
 from hotfire.region.caller import Answer, Caller, Operation
 from hotfire.region.endpoints import Endpoints
 from hotfire.region.logs import GROUP_PREFIX
 
+_log = logging.getLogger("hotfire.region")
+
 REAL_TIME_SECONDS = 60.0
 """How long SageMaker waits for a model's answer: InvokeEndpoint's documentation."""
+STREAM_SECONDS = 480.0
+"""How long a model may take to send the whole of an answer in parts."""
 
 _HEADERS = {
     "ContentType": "Content-Type",
@@ -33,7 +46,10 @@ class Runtime:
 
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
-        self.operations: Mapping[str, Operation] = {"InvokeEndpoint": self.invoke_endpoint}
+        self.operations: Mapping[str, Operation] = {
+            "InvokeEndpoint": self.invoke_endpoint,
+            "InvokeEndpointWithResponseStream": self.invoke_endpoint_with_response_stream,
+        }
 
     def supports(self, operation: str) -> bool:
         """Whether the region has an operation of SageMaker Runtime's."""
@@ -43,19 +59,52 @@ class Runtime:
         """One request to a variant's container; anything it answers but 2xx is a ModelError."""
         name = params["EndpointName"]
         variant = await self._endpoints.variant(name, params.get("TargetVariant"))
-        body = params.get("Body", b"")
-        headers = {header: params[given] for given, header in _HEADERS.items() if given in params}
-        headers["Content-Length"] = str(len(body))
-        request = Request(str(uuid.uuid4()), headers, body, REAL_TIME_SECONDS)
+        request = _request(params, REAL_TIME_SECONDS)
+        answer = await _good(caller, name, variant.instance().invoke(request))
+        return {"Body": answer.body, **_members(answer, variant.plan.name)}
+
+    async def invoke_endpoint_with_response_stream(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """One request whose answer is passed on as the container makes it."""
+        name = params["EndpointName"]
+        variant = await self._endpoints.variant(name, params.get("TargetVariant"))
+        request = _request(params, STREAM_SECONDS)
+        answer = await _good(caller, name, variant.instance().stream(request))
+        return {"Body": PayloadParts(answer), **_members(answer, variant.plan.name)}
+
+
+class PayloadParts:
+    """An answer of the container as the events of a response stream."""
+
+    def __init__(self, answer: ContainerAnswer) -> None:
+        self._rest = answer.rest
+        self._first: bytes | None = answer.body
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        first, self._first = self._first, None
+        return {"PayloadPart": {"Bytes": await self._next() if first is None else first}}
+
+    async def aclose(self) -> None:
+        """Want no more of it: the model stops."""
+        if self._rest is not None:
+            await self._rest.aclose()
+
+    async def _next(self) -> bytes:
+        if self._rest is None:
+            raise StopAsyncIteration
         try:
-            answer = await variant.instance().invoke(request)
+            return await anext(self._rest)
         except DeadlineExceeded:
-            raise _model_error(caller, name, 0, _TIMED_OUT) from None
-        except QueueFull as error:
-            raise Throttling(f"Endpoint {name} takes no more requests now: {error.message}.") from None
-        if not 200 <= answer.status < 300:
-            raise _model_error(caller, name, answer.status, answer.body.decode("utf-8", "replace"))
-        return _answer(answer, variant.plan.name)
+            raise ModelStreamError(_STREAM_TIMED_OUT, ErrorCode="ModelInvocationTimeExceeded") from None
+        except StreamBroken:
+            raise ModelStreamError(_STREAM_BROKEN, ErrorCode="StreamBroken") from None
+        except StopAsyncIteration:
+            raise
+        except Exception as error:
+            _log.exception("a bug in Hotfire, met by a stream")
+            raise InternalStreamFailure("A fault of the local region; its log says more.") from error
 
 
 _TIMED_OUT = (
@@ -64,10 +113,37 @@ _TIMED_OUT = (
 )
 
 
-def _answer(answer: ContainerAnswer, variant: str) -> Answer:
+_STREAM_TIMED_OUT = "The model did not finish sending its answer within the time that it has for a stream."
+_STREAM_BROKEN = "The model broke its answer off. The endpoint's log says more."
+
+
+def _request(params: Mapping[str, Any], limit: float) -> Request:
+    """What reaches the container."""
+    body = params.get("Body", b"")
+    headers = {header: params[given] for given, header in _HEADERS.items() if given in params}
+    headers["Content-Length"] = str(len(body))
+    return Request(str(uuid.uuid4()), headers, body, limit)
+
+
+async def _good(caller: Caller, endpoint: str, answering: Awaitable[ContainerAnswer]) -> ContainerAnswer:
+    """The container's answer, if it is one that SageMaker passes on. Raises ModelError, Throttling."""
+    try:
+        answer = await answering
+    except DeadlineExceeded:
+        raise _model_error(caller, endpoint, 0, _TIMED_OUT) from None
+    except QueueFull as error:
+        raise Throttling(f"Endpoint {endpoint} takes no more requests now: {error.message}.") from None
+    if 200 <= answer.status < 300:
+        return answer
+    if answer.rest is not None:
+        await answer.rest.aclose()
+    raise _model_error(caller, endpoint, answer.status, answer.body.decode("utf-8", "replace"))
+
+
+def _members(answer: ContainerAnswer, variant: str) -> Answer:
+    """What is told of an answer besides its body."""
     headers = {name.lower(): value for name, value in answer.headers.items()}
     members = {
-        "Body": answer.body,
         "ContentType": headers.get("content-type"),
         "InvokedProductionVariant": variant,
         "CustomAttributes": headers.get("x-amzn-sagemaker-custom-attributes"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Protocol
 
 import httptools
 import uvicorn
@@ -27,6 +28,15 @@ _SECONDS_TO_ANSWER = 30
 """Requests in hand get so long when the region ends; SageMaker gives a container as much."""
 
 
+class Flow(Protocol):
+    """A body that comes little by little."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def aclose(self) -> None:
+        """Want no more of it."""
+
+
 async def read_body(receive: Any, most: int) -> bytes | None:
     """A request's whole body; None if it is longer than `most` bytes. Raises ConnectionError.
 
@@ -45,6 +55,30 @@ async def read_body(receive: Any, most: int) -> bytes | None:
             parts.clear()
         more = message.get("more_body", False)
     return b"".join(parts) if size <= most else None
+
+
+async def send_flow(receive: Any, send: Any, flow: Flow) -> None:
+    """Send a body of bytes as they come, and close it; a client that leaves has no more of it made.
+
+    To be called when the answer's head is sent and the request's body is read.
+    """
+    sending = asyncio.ensure_future(_send_parts(send, flow))
+    leaving = asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        sending.cancel()
+        leaving.cancel()
+        await asyncio.gather(sending, leaving, return_exceptions=True)
+        await flow.aclose()
+    if not sending.cancelled():
+        sending.result()
+
+
+async def _send_parts(send: Any, flow: Flow) -> None:
+    async for part in flow:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 class Server(uvicorn.Server):
