@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -49,14 +49,20 @@ def start(home: Path, port: int | None = None) -> Address:
     running = find(home)
     if running is not None:
         return running
+    program = ["hotfire", "up", "--foreground"]
+    return launch(home, program if port is None else [*program, "--port", str(port)], port)
+
+
+def launch(home: Path, program: Sequence[str], port: int | None = None) -> Address:
+    """The region that a program of ours, a module with its arguments, runs in the background.
+
+    Raises what `start` raises.
+    """
     _make_private(home)
-    command = [sys.executable, "-m", "hotfire", "up", "--foreground"]
-    if port is not None:
-        command += ["--port", str(port)]
     with (home / _LOG).open("ab") as log:
         begun = log.tell()
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", *program],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
