@@ -69,7 +69,7 @@ def plan(name: str = "AllTraffic", weight: float = 1.0, count: int = 1, **more: 
 
 
 def fleet(host: Host, *plans: VariantPlan, output: Any = None) -> Fleet:
-    variants = [Variant(one, host, Path("/tree"), output or (lambda *_: None)) for one in plans]
+    variants = [Variant.made(one, host, Path("/tree"), output or (lambda *_: None)) for one in plans]
     return Fleet(FleetPlan(plans), variants)
 
 

@@ -33,7 +33,7 @@ class Container:
         plans = tuple(
             VariantPlan(name, 1.0, 1, "local", "0" * 64, {}, "python", 60.0) for name in ("blue", "green")
         )
-        self.fleet = Fleet(FleetPlan(plans), [Variant(one, self, Path(), lambda *_: None) for one in plans])
+        self.fleet = Fleet(FleetPlan(plans), [Variant.made(one, self, Path(), lambda *_: None) for one in plans])
 
     def instance(self, spec: Spec, output: Output) -> "Container":
         return self

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from hotfire.errors import LoadFailed
+
 Output = Callable[[str, str], None]
 """Takes the id of the request in hand (empty if there is none) and a line that was printed meanwhile."""
 
@@ -113,3 +115,8 @@ class Host(Protocol):
 
     async def close(self) -> None:
         """End whatever the host shares among its instances."""
+
+
+def failed_load(failure: LoadFailed) -> Answer:
+    """What every request is told of a model that cannot be loaded."""
+    return Answer(500, {}, (f"{failure.message}\n{failure.trace}".rstrip() + "\n").encode())

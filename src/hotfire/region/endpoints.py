@@ -12,7 +12,7 @@ from typing import Any
 from hotfire.errors import HotfireError, LoadFailed, ValidationError
 from hotfire.instances.base import Host
 from hotfire.region.blueprints import DEFAULT_STARTUP_SECONDS, Blueprint, Blueprints, tree_urls
-from hotfire.region.fleet import Fleet, FleetPlan, Variant
+from hotfire.region.fleet import Broken, Fleet, FleetPlan, Variant
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
 from hotfire.resources import Endpoint
@@ -28,6 +28,8 @@ class _Life:
 
     def __init__(self) -> None:
         self.fleet: Fleet | None = None
+        self.lent: Fleet | Broken | None = None
+        """What stands in for the fleet while somebody holds a lease."""
         self.task: asyncio.Task[None] | None = None
         self.settled = asyncio.Event()
 
@@ -88,8 +90,10 @@ class Endpoints:
     async def variant(self, name: str, target: str | None) -> Variant:
         """The variant that is to answer an invocation; raises ValidationError if none can."""
         life = self._lives.get(name)
-        if life is not None and life.fleet is not None:
-            return life.fleet.variant(target)
+        if life is not None:
+            serving = life.lent or life.fleet
+            if serving is not None:
+                return serving.variant(target)
         endpoint = self._store.endpoint(name)
         if endpoint is None:
             raise ValidationError(f"Endpoint {name} of account 000000000000 not found.")
@@ -101,6 +105,26 @@ class Endpoints:
             endpoint = self._store.endpoint(name) or endpoint
         reason = f" {endpoint.failure_reason}" if endpoint.failure_reason else ""
         raise ValidationError(f"Endpoint {name} is not in service: its state is {endpoint.status}.{reason}")
+
+    async def prepare(self, name: str, plan: Blueprint) -> Fleet:
+        """A fleet that has started and does not serve yet; raises HotfireError, the traceback in the log."""
+        try:
+            return await self._start(name, plan)
+        except HotfireError as error:
+            self._why(name, error)
+            raise
+
+    def lend(self, name: str, fleet: Fleet | Broken | None) -> None:
+        """Let a fleet of somebody else's answer for the endpoint; None gives the endpoint its own back."""
+        life = self._lives.setdefault(name, _Life())
+        old, life.lent = life.lent, fleet
+        if old is not None:
+            self._spawn(old.stop())
+
+    def is_lent(self, name: str) -> bool:
+        """Whether somebody else's fleet answers for the endpoint."""
+        life = self._lives.get(name)
+        return life is not None and life.lent is not None
 
     def resume(self) -> None:
         """Take up the life of every endpoint of the store, when a region is started again."""
@@ -137,8 +161,9 @@ class Endpoints:
         for life in self._lives.values():
             if life.task is not None:
                 life.task.cancel()
-            if life.fleet is not None:
-                self._spawn(life.fleet.stop())
+            for fleet in (life.fleet, life.lent):
+                if fleet is not None:
+                    self._spawn(fleet.stop())
         while self._background:
             await asyncio.wait(self._background)
         await self._host.close()
@@ -183,7 +208,8 @@ class Endpoints:
             self._print(name, stream, request, line)
 
         variants = [
-            Variant(variant, self._host, self._trees.path(variant.tree), output) for variant in plan.variants
+            Variant.made(variant, self._host, self._trees.path(variant.tree), output)
+            for variant in plan.variants
         ]
         fleet = Fleet(plan, variants)
         await fleet.start()

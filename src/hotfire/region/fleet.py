@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hotfire.errors import ValidationError
-from hotfire.instances.base import Host, Instance, Spec
+from hotfire.errors import LoadFailed, ValidationError
+from hotfire.instances.base import Answer, Change, Host, Instance, Request, Spec, failed_load
 
 Output = Callable[[str, str, str], None]
 """Takes a log stream, the id of the request in hand and a line."""
@@ -52,9 +52,20 @@ class FleetPlan:
 class Variant:
     """A variant's instances."""
 
-    def __init__(self, plan: VariantPlan, host: Host, tree: Path, output: Output) -> None:
+    def __init__(self, plan: VariantPlan, instances: Sequence[Instance]) -> None:
         self.plan = plan
-        self._instances = [self._instance(host, tree, output) for _ in range(max(plan.count, 1))]
+        self._instances = instances
+
+    @classmethod
+    def made(cls, plan: VariantPlan, host: Host, tree: Path, output: Output) -> Variant:
+        """A variant of new instances."""
+        return cls(plan, [_instance(plan, host, tree, output) for _ in range(max(plan.count, 1))])
+
+    def successor(self, changes: Sequence[Change]) -> Variant | None:
+        """The same variant with newer code, as an instance's successor is; None where one has none."""
+        heirs = [instance.successor(changes) for instance in self._instances]
+        able = [heir for heir in heirs if heir is not None]
+        return Variant(self.plan, able) if len(able) == len(heirs) else None
 
     async def start(self) -> None:
         """Start all instances; raises LoadFailed."""
@@ -82,17 +93,17 @@ class Variant:
             return {**summary, "CurrentServerlessConfig": plan.serverless}
         return {**summary, "CurrentInstanceCount": plan.count, "DesiredInstanceCount": plan.count}
 
-    def _instance(self, host: Host, tree: Path, output: Output) -> Instance:
-        plan = self.plan
-        stream = f"{plan.name}/i-{uuid.uuid4().hex[:17]}"
-        spec = Spec(
-            name=stream,
-            model_dir=tree,
-            environment=plan.environment,
-            python=Path(plan.python),
-            startup_timeout=plan.startup_timeout,
-        )
-        return host.instance(spec, lambda request, line: output(stream, request, line))
+
+def _instance(plan: VariantPlan, host: Host, tree: Path, output: Output) -> Instance:
+    stream = f"{plan.name}/i-{uuid.uuid4().hex[:17]}"
+    spec = Spec(
+        name=stream,
+        model_dir=tree,
+        environment=plan.environment,
+        python=Path(plan.python),
+        startup_timeout=plan.startup_timeout,
+    )
+    return host.instance(spec, lambda request, line: output(stream, request, line))
 
 
 class Fleet:
@@ -110,6 +121,12 @@ class Fleet:
         except BaseException:
             await self.stop()
             raise
+
+    def successor(self, changes: Sequence[Change]) -> Fleet | None:
+        """A fleet, to be started, of the same loaded models with newer code; then this one is to stop."""
+        heirs = [variant.successor(changes) for variant in self._variants]
+        able = [heir for heir in heirs if heir is not None]
+        return Fleet(self.plan, able) if len(able) == len(heirs) else None
 
     def variant(self, name: str | None) -> Variant:
         """The variant named, or one by weight."""
@@ -129,6 +146,45 @@ class Fleet:
     async def stop(self) -> None:
         """Stop every variant when its requests are answered."""
         await asyncio.gather(*(variant.stop() for variant in self._variants))
+
+
+class Broken:
+    """Stands for a fleet whose handler cannot be loaded: every request is told why."""
+
+    def __init__(self, variant: str, failure: LoadFailed) -> None:
+        plan = VariantPlan(variant, 1.0, 1, "", "", {}, "", 0.0)
+        self._variant = Variant(plan, [_BrokenInstance(failure)])
+
+    def variant(self, name: str | None) -> Variant:
+        """What answers for the variant."""
+        return self._variant
+
+    async def stop(self) -> None:
+        """There is nothing to end."""
+
+
+class _BrokenInstance:
+    """Answers as the container does whose model cannot be loaded."""
+
+    load = 0
+
+    def __init__(self, failure: LoadFailed) -> None:
+        self._answer = failed_load(failure)
+
+    async def start(self) -> None:
+        """It cannot be."""
+
+    async def invoke(self, request: Request) -> Answer:
+        return self._answer
+
+    async def stream(self, request: Request) -> Answer:
+        return self._answer
+
+    def successor(self, changes: Sequence[Change]) -> None:
+        """Nothing is loaded."""
+
+    async def stop(self) -> None:
+        """There is nothing to end."""
 
 
 async def _all(starts: Iterable[Coroutine[Any, Any, None]]) -> None:

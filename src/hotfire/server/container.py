@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hotfire.errors import DeadlineExceeded, LoadFailed, QueueFull
-from hotfire.instances.base import Answer, Instance, Request
+from hotfire.instances.base import Answer, Instance, Request, failed_load
 from hotfire.instances.settings import MAX_BYTES
 from hotfire.server.http import INVALID, RAW_HEADERS, read_body
 from hotfire_worker.fields import BadRequest, read_query, unescape
@@ -51,8 +51,7 @@ class Container:
             await self._instance.start()
         except LoadFailed as error:
             self._state = "failed"
-            body = f"{error.message}\n{error.trace}".rstrip() + "\n"
-            self._failure = Answer(500, {}, body.encode())
+            self._failure = failed_load(error)
             raise
         else:
             self._state = "healthy"
