@@ -18,8 +18,11 @@ from hotfire.cli.output import Output
 @click.option(
     "--python", type=click.Path(path_type=Path), default=Path(sys.executable), help="The handler's Python."
 )
+@click.option(
+    "--stream", is_flag=True, help="Answer in chunks, as they come, where the handler returns a generator."
+)
 @options.json
-def serve(output: Output, model: Path, host: str, port: int, python: Path) -> None:
+def serve(output: Output, model: Path, host: str, port: int, python: Path, stream: bool) -> None:
     """Serve MODEL, a folder or a model.tar.gz, as SageMaker's container does: /ping and /invocations.
 
     The variables SAGEMAKER_* and TS_* of this process are the container's.
@@ -27,4 +30,4 @@ def serve(output: Output, model: Path, host: str, port: int, python: Path) -> No
     from hotfire.environment import variables_of_process
     from hotfire.server.serve import Serving, run
 
-    run(Serving(model, host, port, python, variables_of_process()), output.say)
+    run(Serving(model, host, port, python, variables_of_process(), stream), output.say)

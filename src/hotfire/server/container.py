@@ -9,12 +9,13 @@ import asyncio
 import json
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from hotfire.errors import DeadlineExceeded, LoadFailed, QueueFull
+from hotfire.errors import DeadlineExceeded, InstanceError, LoadFailed, QueueFull
 from hotfire.instances.base import Answer, Instance, Request, failed_load
 from hotfire.instances.settings import MAX_BYTES
-from hotfire.server.http import INVALID, RAW_HEADERS, read_body
+from hotfire.server.http import BREAK_OFF, INVALID, RAW_HEADERS, read_body, send_flow
 from hotfire_worker.fields import BadRequest, read_query, unescape
 
 MOST_HEADER_BYTES = 8191
@@ -36,11 +37,16 @@ _WITHOUT_BODY = (204, 205, 304)
 
 
 class Container:
-    """An ASGI application that is what SageMaker expects of a container."""
+    """An ASGI application that is what SageMaker expects of a container.
 
-    def __init__(self, instance: Instance, most_bytes: int = MAX_BYTES) -> None:
+    One that `streams` answers in chunks where the handler returns an iterator. A request does not say which
+    of SageMaker's operations it is for, so this is asked for once, for all requests; AWS's image answers 503.
+    """
+
+    def __init__(self, instance: Instance, most_bytes: int = MAX_BYTES, *, streams: bool = False) -> None:
         self._instance = instance
         self._most = most_bytes
+        self._streams = streams
         self._state = "loading"
         self._failure: Answer | None = None
         self._settled = asyncio.Event()
@@ -72,6 +78,8 @@ class Container:
                 return
             answer = await self._answer(scope, body) if body is not None else Answer(413, {}, b"")
         await _write(send, scope["method"], answer)
+        if answer.rest is not None:
+            await _write_rest(scope, receive, send, answer)
 
     def _refuse(self, scope: Mapping[str, Any]) -> Answer | None:
         """What is said of a request before its body is read, if it can be said already."""
@@ -135,13 +143,17 @@ class Container:
         if self._failure is not None:
             return self._failure
         request = Request(str(uuid.uuid4()), _headers(scope, len(body)), body, _NO_LIMIT, query)
+        streams = self._streams and scope["method"] != "HEAD" and scope["http_version"] != "1.0"
         try:
-            answer = await self._instance.invoke(request)
+            answer = await (self._instance.stream if streams else self._instance.invoke)(request)
         except QueueFull:
             return _refusal(503, "ServiceUnavailableException", _BUSY)
         except DeadlineExceeded as error:
             return _refusal(500, "InternalServerException", error.message)
-        return Answer(answer.status, {**answer.headers, "x-request-id": request.id}, answer.body)
+        if answer.rest is not None and answer.status in _WITHOUT_BODY:
+            await answer.rest.aclose()
+            answer = replace(answer, rest=None)
+        return replace(answer, headers={**answer.headers, "x-request-id": request.id})
 
     def _ping(self) -> Answer:
         if self._state == "healthy":
@@ -226,10 +238,22 @@ async def _write(send: Any, method: str, answer: Answer) -> None:
     body = answer.body
     if answer.status in _WITHOUT_BODY:
         body = b""
-    if answer.status not in (204, 304):
+    if answer.rest is None and answer.status not in (204, 304):
         headers["content-length"] = str(len(body))
     if answer.status >= 400 and answer.status != 413:
         headers["connection"] = "close"
     pairs = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
-    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+    if answer.rest is None:
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+
+
+async def _write_rest(scope: Mapping[str, Any], receive: Any, send: Any, answer: Answer) -> None:
+    """Send an answer in chunks as its parts come; one that breaks off has no last chunk."""
+    assert answer.rest is not None
+    try:
+        await send_flow(receive, send, answer.rest, answer.body)
+    except InstanceError:
+        scope["extensions"][BREAK_OFF]()
+        while (await receive())["type"] != "http.disconnect":
+            pass

@@ -14,6 +14,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 RAW_HEADERS = "hotfire.raw_headers"
 """The extension of an ASGI scope that holds them; ASGI's own have their names in lower case."""
 
+BREAK_OFF = "hotfire.break_off"
+"""The extension that ends the connection in the middle of an answer."""
+
 INVALID = b"""{
   "code": 400,
   "type": "BadRequestException",
@@ -57,12 +60,12 @@ async def read_body(receive: Any, most: int) -> bytes | None:
     return b"".join(parts) if size <= most else None
 
 
-async def send_flow(receive: Any, send: Any, flow: Flow) -> None:
+async def send_flow(receive: Any, send: Any, flow: Flow, first: bytes = b"") -> None:
     """Send a body of bytes as they come, and close it; a client that leaves has no more of it made.
 
-    To be called when the answer's head is sent and the request's body is read.
+    To be called when the answer's head is sent and the request's body is read. Raises what the flow raises.
     """
-    sending = asyncio.ensure_future(_send_parts(send, flow))
+    sending = asyncio.ensure_future(_send_parts(send, flow, first))
     leaving = asyncio.ensure_future(receive())
     try:
         await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -75,7 +78,9 @@ async def send_flow(receive: Any, send: Any, flow: Flow) -> None:
         sending.result()
 
 
-async def _send_parts(send: Any, flow: Flow) -> None:
+async def _send_parts(send: Any, flow: Flow, first: bytes) -> None:
+    if first:
+        await send({"type": "http.response.body", "body": first, "more_body": True})
     async for part in flow:
         await send({"type": "http.response.body", "body": part, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
@@ -105,7 +110,7 @@ class RawHeadersProtocol(HttpToolsProtocol):
         self._raw: list[tuple[bytes, bytes]] = [*self._unheeded]
         self._unheeded = ()
         scope: Any = self.scope
-        scope["extensions"] = {RAW_HEADERS: self._raw}
+        scope["extensions"] = {RAW_HEADERS: self._raw, BREAK_OFF: self.transport.close}
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""

@@ -35,13 +35,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What to serve, where, by which Python, with which variables."""
+    """What to serve, where, by which Python, with which variables; whether answers may come in chunks."""
 
     model: Path
     host: str
     port: int
     python: Path
     environment: Mapping[str, str]
+    streams: bool = False
 
 
 def run(serving: Serving, say: Say) -> None:
@@ -65,7 +66,8 @@ async def _serve(serving: Serving, model: Path, folder: Path, listener: socket.s
     variables = _container_variables(model, serving.environment)
     spec = Spec(serving.model.name, model, variables, serving.python, _STARTUP_SECONDS)
     instance = host.instance(spec, lambda request, line: say(line))
-    container = Container(instance, ServerSettings.read(variables, 1).max_request)
+    most = ServerSettings.read(variables, 1).max_request
+    container = Container(instance, most, streams=serving.streams)
     server = http.server(container, raw_headers=True)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
