@@ -99,11 +99,15 @@ class Endpoint:
         sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="one")
         sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="e")
 
-    def config(self, sagemaker: Any, name: str) -> None:
+    def config(self, sagemaker: Any, name: str, **variables: str) -> None:
         source = {"S3Uri": f"file://{self.data}/", "S3DataType": "S3Prefix", "CompressionType": "None"}
         container = {
             "ModelDataSource": {"S3DataSource": source},
-            "Environment": {"NAME": name, "SAGEMAKER_MODEL_SERVER_WORKERS": str(self.workers)},
+            "Environment": {
+                "NAME": name,
+                "SAGEMAKER_MODEL_SERVER_WORKERS": str(self.workers),
+                **variables,
+            },
         }
         sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
         variant = {"VariantName": "v", "ModelName": name, "InstanceType": "local", "InitialInstanceCount": 1}
@@ -189,6 +193,22 @@ def test_a_home_that_cannot_be_is_told(tmp_path: Path) -> None:
 
 def test_stopping_where_none_runs_is_nothing(home: Path) -> None:
     assert daemon.stop(home) is False
+
+
+def test_a_region_ends_while_requirements_are_installed(home: Path, endpoint: Endpoint, mark: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        code = endpoint.data / "code"
+        code.mkdir(parents=True, exist_ok=True)
+        index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        (code / "requirements.txt").write_text(f"--index-url {index}\nnever-there\n")
+        sagemaker = client(daemon.start(home), "sagemaker")
+        endpoint.config(sagemaker, "c", HOTFIRE_INSTALL_REQUIREMENTS="true")
+        sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="c")
+        connection, _ = silent.accept()
+        with connection:
+            assert daemon.stop(home) is True
+    # One that had to be killed leaves its file.
+    assert (RegionFile.read(home), marked(mark)) == (None, [])
 
 
 def test_a_region_that_is_stopped_takes_its_file_away(home: Path) -> None:

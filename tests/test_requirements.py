@@ -1,11 +1,15 @@
 """Environments with what a handler asks for."""
 
 import os
+import socket
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hotfire.errors import LoadFailed
@@ -82,3 +86,37 @@ def test_what_cannot_be_installed_is_told_by_pip_and_tried_again(
     wheel(tmp_path, "hotfire_later")
     python = environments.python(Path(sys.executable), broken)
     assert says(python, "import hotfire_later; print(hotfire_later.ANSWER)") == "42"
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A package index that takes requests and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+def test_what_is_being_installed_ends_with_all_that_it_has_started(
+    environments: PythonEnvironments, silent: socket.socket, tmp_path: Path
+) -> None:
+    asking = tmp_path / "asking.txt"
+    asking.write_text(f"--index-url http://127.0.0.1:{silent.getsockname()[1]}/simple\nnever-there\n")
+    allowed = PythonEnvironments(tmp_path / "others", {"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
+    with ThreadPoolExecutor() as pool:
+        installing = pool.submit(allowed.python, Path(sys.executable), asking)
+        connection, _ = silent.accept()
+        with connection:
+            started = psutil.Process().children(recursive=True)
+            allowed.close()
+            error = installing.exception(timeout=60)
+    assert isinstance(error, LoadFailed)
+    assert started
+    assert [process for process in started if process.is_running()] == []
+
+
+def test_nothing_is_installed_after_the_end(
+    environments: PythonEnvironments, requirements: Path, tmp_path: Path
+) -> None:
+    environments.close()
+    with pytest.raises(LoadFailed, match="the region ended before"):
+        environments.python(Path(sys.executable), requirements)
+    assert not list((tmp_path / "environments").glob("*/whole"))

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 from hotfire.errors import LoadFailed
 
@@ -24,34 +27,50 @@ _FOLDERS = (
 
 
 class PythonEnvironments:
-    """The environments below one folder."""
+    """The environments below one folder.
+
+    `python` is called on threads, where it takes its time; `close` ends what they have under way.
+    """
 
     def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         self._folder = folder
         self._variables = dict(variables)
+        self._running: set[subprocess.Popen[str]] = set()
+        self._closed = False
+        self._guard = Lock()
 
     def python(self, base: Path, requirements: Path) -> Path:
         """The Python that has what `base` has and what the file asks for; `base` if there is no file.
 
-        Raises LoadFailed with the last lines that pip printed.
+        Raises LoadFailed with the last lines that pip printed, or when it is ended by `close`.
         """
         if not requirements.is_file():
             return base
         # Never resolved: a virtual environment's Python is a link, and is that environment by its path.
         key = hashlib.sha256(str(base).encode() + b"\0" + requirements.read_bytes()).hexdigest()[:32]
         target = self._folder / key
-        with self._turn(key):
+        with self._turn(key) as lock:
             if not (target / _WHOLE).exists():
                 shutil.rmtree(target, ignore_errors=True)
-                self._make(target, base, requirements)
+                self._make(target, base, requirements, lock)
                 (target / _WHOLE).touch()
         return target / "bin" / "python"
 
-    def _make(self, target: Path, base: Path, requirements: Path) -> None:
-        self._run([base, "-m", "venv", target], "cannot make a virtual environment")
+    def close(self) -> None:
+        """End what is being installed, with all that it has started; nothing is installed any more."""
+        with self._guard:
+            self._closed = True
+            for process in self._running:
+                with suppress(ProcessLookupError):
+                    if process.poll() is None:
+                        os.killpg(process.pid, signal.SIGKILL)
+
+    def _make(self, target: Path, base: Path, requirements: Path, lock: int) -> None:
+        self._run([base, "-m", "venv", target], "cannot make a virtual environment", lock)
         python = target / "bin" / "python"
-        seen = self._run([base, "-c", _FOLDERS], "cannot be asked for its folders")
-        own = self._run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], "is broken")
+        seen = self._run([base, "-c", _FOLDERS], "cannot be asked for its folders", lock)
+        purelib = "import sysconfig; print(sysconfig.get_path('purelib'))"
+        own = self._run([python, "-c", purelib], "is broken", lock)
         # What is on this list comes after the environment's own, as if it were installed there.
         Path(own.strip(), "hotfire-base.pth").write_text(
             "".join(f"{line}\n" for line in seen.splitlines() if line.endswith("-packages"))
@@ -65,29 +84,47 @@ class PythonEnvironments:
             "--requirement",
             requirements,
         ]
-        self._run(install, "could not install code/requirements.txt")
+        self._run(install, "could not install code/requirements.txt", lock)
 
-    def _run(self, command: Sequence[str | Path], what: str) -> str:
+    def _run(self, command: Sequence[str | Path], what: str, lock: int) -> str:
+        process = self._start([str(part) for part in command], lock)
         try:
-            done = subprocess.run(
-                [str(part) for part in command],
-                env=self._variables,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        except OSError as error:
-            raise LoadFailed(f"{command[0]} cannot be started: {error.strerror}") from error
-        if done.returncode:
-            tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_LAST_LINES:])
+            printed, complained = process.communicate()
+        finally:
+            with self._guard:
+                self._running.discard(process)
+        if process.returncode:
+            tail = "\n".join((printed + complained).strip().splitlines()[-_LAST_LINES:])
             raise LoadFailed(f"{command[0]} {what}: {tail}", tail)
-        return done.stdout
+        return printed
+
+    def _start(self, command: Sequence[str], lock: int) -> subprocess.Popen[str]:
+        with self._guard:
+            if self._closed:
+                raise LoadFailed("the region ended before code/requirements.txt was installed")
+            try:
+                process = subprocess.Popen(
+                    command,
+                    env=self._variables,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    errors="replace",
+                    # A group of its own, to be ended as a whole.
+                    start_new_session=True,
+                    # It has its turn until it ends, also when the region is killed and another begins.
+                    pass_fds=[lock],
+                )
+            except OSError as error:
+                raise LoadFailed(f"{command[0]} cannot be started: {error.strerror}") from error
+            self._running.add(process)
+            return process
 
     @contextmanager
-    def _turn(self, key: str) -> Iterator[None]:
-        """Two endpoints that ask for the same wait for each other."""
+    def _turn(self, key: str) -> Iterator[int]:
+        """Two endpoints that ask for the same wait for each other; the descriptor of the lock."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / f"{key}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            yield lock.fileno()

@@ -34,6 +34,7 @@ from hotfire.region.control import Control
 from hotfire.region.endpoints import Endpoints
 from hotfire.region.identity import Identity
 from hotfire.region.journal import Journal
+from hotfire.region.leases import Hold, Leases
 from hotfire.region.logs import Logs
 from hotfire.region.private import Private
 from hotfire.region.requirements import PythonEnvironments
@@ -76,9 +77,10 @@ class Region:
         self._census = Census(self._store)
         instances = ProcessHost(Zygotes(environment, self._census), home / "instances")
         buckets = Buckets(home / "objects", self._store)
-        environments = PythonEnvironments(home / "environments", environment)
-        blueprints = Blueprints(self._store, self._trees, buckets, environments, python)
-        self._endpoints = Endpoints(self._store, self._trees, instances, blueprints, self._journal.add)
+        self._environments = PythonEnvironments(home / "environments", environment)
+        blueprints = Blueprints(self._store, self._trees, buckets, self._environments, python)
+        self._endpoints = Endpoints(self._store, self._trees, instances, blueprints, self._print)
+        self._leases = Leases(self._store, self._trees, self._endpoints, blueprints)
         runtime = Runtime(self._endpoints)
         self.services: Mapping[str, tuple[Service, Operations]] = {
             "sagemaker": (Service("sagemaker"), Control(self._store, self._endpoints)),
@@ -91,13 +93,14 @@ class Region:
         self._gate = Gate(key, frozenset(f"{name}:{port}" for name in names))
         visitors = Visitors(key, port)
         self._console = Console(self._store, runtime, visitors)
-        self._private = Private(key, self._store, self._trees, instances, visitors, self.stop)
+        self._private = Private(key, self._store, self._trees, instances, visitors, self._leases, self.stop)
         self._flusher: asyncio.Task[None] | None = None
         self._reading: set[asyncio.Task[Any] | None] = set()
         self.on_stop: Callable[[], None] = lambda: None
 
     def open(self) -> None:
         """Take up what the store says is there."""
+        self._leases.clear()
         self._trees.remove(self._endpoints.trees_in_use())
         self._endpoints.resume()
         self._flusher = asyncio.get_running_loop().create_task(self._flush())
@@ -105,6 +108,7 @@ class Region:
     def stop(self) -> None:
         """Begin to end: nobody is held any longer, and what has not come in whole is not waited for."""
         self._endpoints.release()
+        self._leases.end()
         for task in self._reading:
             if task is not None:
                 task.cancel()
@@ -115,6 +119,7 @@ class Region:
         if self._flusher is not None:
             self._flusher.cancel()
         await self._endpoints.close()
+        self._environments.close()
         self._census.close()
         self._journal.close()
         self._store.close()
@@ -204,6 +209,8 @@ class Region:
             self._gate.check_bearer(request.headers)
             route = self._private.route(request.method, request.path)
             result = route(json.loads(request.body or b"{}"))
+            if isinstance(result, Hold):
+                return Response(200, (("content-type", "application/x-ndjson"),), b"", result)
             return _json(200, await result if inspect.isawaitable(result) else result)
         except UnrecognizedClient as error:
             return _json(403, {"error": {"message": error.message, "advice": error.advice}})
@@ -214,6 +221,10 @@ class Region:
         except Exception as error:  # noqa: BLE001  # the client is told, and the region goes on
             _log.exception("a bug in Hotfire, met by %s %s", request.method, request.path)
             return _json(500, {"error": {"message": f"a fault of the local region: {error!r}"}})
+
+    def _print(self, endpoint: str, stream: str, request: str, line: str) -> None:
+        self._journal.add(endpoint, stream, request, line)
+        self._leases.printed(endpoint, request, line)
 
     async def _flush(self) -> None:
         while True:
