@@ -36,6 +36,7 @@ class FakeEndpoints:
         self.store = store
         self.waits: list[float] = []
         self.outcome = "InService"
+        self.holders: dict[str, str] = {}
         self.requests: list[Mapping[str, Any]] = []
 
     def create(self, endpoint: Endpoint, tags: Mapping[str, str]) -> None:
@@ -64,6 +65,9 @@ class FakeEndpoints:
         endpoint = self.store.endpoint(name)
         serves = endpoint is not None and endpoint.status in ("InService", "Updating")
         return [{"VariantName": "v", "CurrentWeight": 1.0, "CurrentInstanceCount": 1}] if serves else []
+
+    def holder(self, name: str) -> str:
+        return self.holders.get(name, "")
 
     def _move(self, name: str, status: str) -> None:
         old = self.store.endpoint(name)

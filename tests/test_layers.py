@@ -21,6 +21,7 @@ ROWS = (
     ("rollout", "project", "invocation"),
     ("endpoint_logs", "destination"),
     ("inventory", "deployment", "preflight"),
+    ("region.leases",),
     ("region.absent", "region.private", "region.runtime", "region.control", "region.identity"),
     (
         "region.endpoints",

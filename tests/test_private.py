@@ -1,7 +1,7 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,14 @@ class Entries:
         return "token"
 
 
+class Unleased:
+    """Nobody holds an endpoint."""
+
+    def hold(self, params: Mapping[str, Any]) -> None: ...
+
+    def reload(self, params: Mapping[str, Any]) -> None: ...
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path / "region.sqlite") as store:
@@ -50,7 +58,7 @@ def stopped() -> list[bool]:
 @pytest.fixture
 def private(tmp_path: Path, store: Store, host: Host, stopped: list[bool]) -> Private:
     trees = Trees(tmp_path / "model-data")
-    return Private(KEY, store, trees, host, Entries(), lambda: stopped.append(True))
+    return Private(KEY, store, trees, host, Entries(), Unleased(), lambda: stopped.append(True))
 
 
 def manifest(folder: Path, files: dict[str, str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ HotfireError                      the user can mend it: one message, one next st
 │   ├── RegionNotRunning
 │   ├── RegionMismatch            a region of another version
 │   ├── PortInUse
+│   ├── LeaseTaken                `hotfire dev` serves the endpoint already
 │   └── StoreError                its database is of a newer version, or cannot be opened
 ├── DeployError                   a call of the plan that failed
 │   ├── ForeignEndpoint           the endpoint is another project's
@@ -116,6 +117,10 @@ class RegionMismatch(RegionError):
 
 class PortInUse(RegionError):
     """The port that was asked for is another program's."""
+
+
+class LeaseTaken(RegionError):
+    """`hotfire dev` serves the endpoint, which nobody else can take or change meanwhile."""
 
 
 class StoreError(RegionError):

@@ -39,6 +39,10 @@ class Endpoints(Protocol):
         """The ProductionVariantSummary of every variant that serves."""
         ...
 
+    def holder(self, name: str) -> str:
+        """Who has the endpoint for itself meanwhile; empty if nobody."""
+        ...
+
 
 class Control:
     """SageMaker's API over a store of resources and the lives of its endpoints."""
@@ -160,6 +164,7 @@ class Control:
         """Begin to bring an endpoint up."""
         name = params["EndpointName"]
         arn = self._arn(caller, "endpoint", name)
+        self._check_free(name)
         for existing in self._store.endpoints():
             if existing.name.lower() == name.lower():  # unique whatever the case, found by the case given
                 raise _exists("endpoint", existing.arn)
@@ -194,6 +199,7 @@ class Control:
     def update_endpoint(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
         """Begin to move an endpoint to another config; it goes on serving meanwhile."""
         endpoint = self._endpoint(caller, params["EndpointName"])
+        self._check_free(endpoint.name)
         if endpoint.is_moving:
             raise ValidationException(f'Cannot update in-progress endpoint "{endpoint.arn}".')
         if endpoint.status == "Failed":
@@ -208,6 +214,7 @@ class Control:
     def delete_endpoint(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
         """Begin to take an endpoint down."""
         endpoint = self._endpoint(caller, params["EndpointName"])
+        self._check_free(endpoint.name)
         if endpoint.status == "Deleting":
             raise ValidationException(f'Cannot update in-progress endpoint "{endpoint.arn}".')
         self._endpoints.delete(endpoint.name)
@@ -260,6 +267,11 @@ class Control:
         if endpoint is None:
             raise _missing("endpoint", self._arn(caller, "endpoint", name))
         return endpoint
+
+    def _check_free(self, name: str) -> None:
+        holder = self._endpoints.holder(name)
+        if holder:
+            raise ValidationException(f'The endpoint "{name}" cannot be changed: {holder}. End that first.')
 
     def _configs_wanted_by(self, endpoint: Endpoint) -> set[str]:
         """The configs that must not go while the endpoint's state moves."""

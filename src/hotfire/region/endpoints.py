@@ -29,7 +29,8 @@ class _Life:
     def __init__(self) -> None:
         self.fleet: Fleet | None = None
         self.lent: Fleet | Broken | None = None
-        """What stands in for the fleet while somebody holds a lease."""
+        """What stands in for the fleet while somebody has the endpoint for itself."""
+        self.holder = ""
         self.task: asyncio.Task[None] | None = None
         self.settled = asyncio.Event()
 
@@ -114,17 +115,40 @@ class Endpoints:
             self._why(name, error)
             raise
 
-    def lend(self, name: str, fleet: Fleet | Broken | None) -> None:
-        """Let a fleet of somebody else's answer for the endpoint; None gives the endpoint its own back."""
-        life = self._lives.setdefault(name, _Life())
+    def hold(self, name: str, holder: str) -> None:
+        """Let somebody have an endpoint for itself; `holder` says who."""
+        self._lives.setdefault(name, _Life()).holder = holder
+
+    def holder(self, name: str) -> str:
+        """Who has the endpoint for itself meanwhile; empty if nobody."""
+        life = self._lives.get(name)
+        return life.holder if life is not None else ""
+
+    def lend(self, name: str, fleet: Fleet | Broken) -> None:
+        """Let the holder's fleet answer for its endpoint."""
+        life = self._lives[name]
         old, life.lent = life.lent, fleet
         if old is not None:
             self._spawn(old.stop())
 
-    def is_lent(self, name: str) -> bool:
-        """Whether somebody else's fleet answers for the endpoint."""
-        life = self._lives.get(name)
-        return life is not None and life.lent is not None
+    def announce(self, endpoint: Endpoint, tags: Mapping[str, str]) -> None:
+        """Store an endpoint that is there for its holder alone; its state is Creating."""
+        self._store.put_endpoint(endpoint, tags)
+
+    def settle(self, name: str, failure_reason: str) -> None:
+        """Let an announced endpoint be in service."""
+        self._record(name, status="InService", failure_reason=failure_reason)
+        self._lives[name].settled.set()
+
+    def give_back(self, name: str) -> None:
+        """The holder's fleet ends; what is deployed answers again, or nothing if nothing is."""
+        life = self._lives[name]
+        lent, life.lent, life.holder = life.lent, None, ""
+        if lent is not None:
+            self._spawn(lent.stop())
+        if life.task is None:
+            life.settled.set()
+            del self._lives[name]
 
     def resume(self) -> None:
         """Take up the life of every endpoint of the store, when a region is started again."""

@@ -152,6 +152,7 @@ class Broken:
     """Stands for a fleet whose handler cannot be loaded: every request is told why."""
 
     def __init__(self, variant: str, failure: LoadFailed) -> None:
+        self.reason = failure.message
         plan = VariantPlan(variant, 1.0, 1, "", "", {}, "", 0.0)
         self._variant = Variant(plan, [_BrokenInstance(failure)])
 

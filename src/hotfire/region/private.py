@@ -32,11 +32,28 @@ class Entries(Protocol):
         """A token that opens the console once."""
 
 
+class Leases(Protocol):
+    """Lets somebody have an endpoint for itself."""
+
+    def hold(self, params: Mapping[str, Any]) -> Any:
+        """Take an endpoint, and keep it until the answer is closed."""
+
+    def reload(self, params: Mapping[str, Any]) -> Any:
+        """Serve newer sources there."""
+
+
 class Private:
     """The private API: a method a route, JSON values in and out."""
 
     def __init__(
-        self, key: Key, store: Store, trees: Trees, host: Warm, entries: Entries, stop: Callable[[], None]
+        self,
+        key: Key,
+        store: Store,
+        trees: Trees,
+        host: Warm,
+        entries: Entries,
+        leases: Leases,
+        stop: Callable[[], None],
     ) -> None:
         self._key, self._store, self._trees, self._host = key, store, trees, host
         self._entries, self._stop = entries, stop
@@ -45,6 +62,8 @@ class Private:
             ("POST", "/_hotfire/trees"): self.admit_tree,
             ("POST", "/_hotfire/examples"): self.put_examples,
             ("POST", "/_hotfire/entry"): self.entry,
+            ("POST", "/_hotfire/lease"): leases.hold,
+            ("POST", "/_hotfire/reload"): leases.reload,
             ("POST", "/_hotfire/stop"): self.stop,
         }
 

@@ -59,7 +59,7 @@ class Runtime:
         """One request to a variant's container; anything it answers but 2xx is a ModelError."""
         name = params["EndpointName"]
         variant = await self._endpoints.variant(name, params.get("TargetVariant"))
-        request = _request(params, REAL_TIME_SECONDS)
+        request = container_request(params, REAL_TIME_SECONDS)
         answer = await _good(caller, name, variant.instance().invoke(request))
         return {"Body": answer.body, **_members(answer, variant.plan.name)}
 
@@ -67,7 +67,7 @@ class Runtime:
         """One request whose answer is passed on as the container makes it."""
         name = params["EndpointName"]
         variant = await self._endpoints.variant(name, params.get("TargetVariant"))
-        request = _request(params, STREAM_SECONDS)
+        request = container_request(params, STREAM_SECONDS)
         answer = await _good(caller, name, variant.instance().stream(request))
         return {"Body": PayloadParts(answer), **_members(answer, variant.plan.name)}
 
@@ -117,7 +117,7 @@ _STREAM_TIMED_OUT = "The model did not finish sending its answer within the time
 _STREAM_BROKEN = "The model broke its answer off. The endpoint's log says more."
 
 
-def _request(params: Mapping[str, Any], limit: float) -> Request:
+def container_request(params: Mapping[str, Any], limit: float) -> Request:
     """What reaches the container."""
     body = params.get("Body", b"")
     headers = {header: params[given] for given, header in _HEADERS.items() if given in params}

@@ -1,0 +1,268 @@
+"""Leases: `hotfire dev` answers for an endpoint for as long as its connection lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from hotfire.address import REGION_NAME
+from hotfire.errors import DeadlineExceeded, HotfireError, LeaseTaken, LoadFailed, QueueFull, UsageError
+from hotfire.instances.base import Answer, Change
+from hotfire.model_data import entries_of
+from hotfire.region.blueprints import Blueprints
+from hotfire.region.endpoints import Endpoints
+from hotfire.region.fleet import Broken, Fleet
+from hotfire.region.runtime import REAL_TIME_SECONDS, container_request
+from hotfire.region.store import Store
+from hotfire.region.trees import Trees
+from hotfire.resources import Endpoint, EndpointConfig, Model
+
+DEV_TAG = "hotfire:dev"
+"""Marks what is there for a lease alone."""
+
+VARIANT = "AllTraffic"
+_ACCOUNT = "000000000000"
+_ROLE = f"arn:aws:iam::{_ACCOUNT}:role/hotfire-local"
+_MOST_EVENTS = 10_000
+"""So many wait for a client that does not read; the oldest go first."""
+
+
+Event = dict[str, Any] | None
+
+
+@dataclass(slots=True)
+class Lease:
+    """Somebody's word on an endpoint. `pid` is the client's process."""
+
+    id: str
+    endpoint: str
+    pid: int
+    stands_alone: bool
+    fleet: Fleet | None = None
+    loading: asyncio.Task[dict[str, Any]] | None = None
+    events: asyncio.Queue[Event] = field(default_factory=lambda: asyncio.Queue(_MOST_EVENTS))
+
+    def tell(self, event: Event) -> None:
+        """Let the client know; None is the end."""
+        if self.events.full():
+            self.events.get_nowait()
+        self.events.put_nowait(event)
+
+
+class Hold:
+    """What befalls a lease, line by line as JSON, until the region ends; closing it ends the lease."""
+
+    def __init__(self, lease: Lease, release: Callable[[Lease], None]) -> None:
+        self._lease, self._release = lease, release
+        lease.tell({"event": "lease", "lease": lease.id})
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        event = await self._lease.events.get()
+        if event is None:
+            raise StopAsyncIteration
+        return json.dumps(event).encode() + b"\n"
+
+    async def aclose(self) -> None:
+        """Give the endpoint back."""
+        self._release(self._lease)
+
+
+class Leases:
+    """Who answers for which endpoint in place of what is deployed there."""
+
+    def __init__(
+        self,
+        store: Store,
+        trees: Trees,
+        endpoints: Endpoints,
+        blueprints: Blueprints,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._trees, self._endpoints, self._blueprints = store, trees, endpoints, blueprints
+        self._clock = clock
+        self._leases: dict[str, Lease] = {}
+
+    def clear(self) -> None:
+        """Remove what a region that was killed has left of its leases."""
+        for endpoint in self._store.endpoints():
+            if DEV_TAG in self._store.tags(endpoint.arn):
+                self._store.delete_endpoint(endpoint.name)
+                self._forget_records(endpoint.name)
+
+    def of(self, endpoint: str) -> Lease | None:
+        """The lease of an endpoint."""
+        return next((lease for lease in self._leases.values() if lease.endpoint == endpoint), None)
+
+    def printed(self, endpoint: str, request: str, line: str) -> None:
+        """Tell whoever holds the endpoint what its handler printed."""
+        lease = self.of(endpoint)
+        if lease is not None:
+            lease.tell({"event": "line", "request": request, "line": line})
+
+    def hold(self, params: Mapping[str, Any]) -> Hold:
+        """Take an endpoint. Raises LeaseTaken if somebody has it."""
+        return Hold(self._take(params["endpoint"], params["pid"], params["tags"]), self._release)
+
+    def end(self) -> None:
+        """Let every client know that the region ends."""
+        for lease in self._leases.values():
+            lease.tell(None)
+
+    async def reload(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Serve newer sources: loaded, tried with the examples, then live. A newer reload overtakes it."""
+        lease = self._leases.get(params["lease"])
+        if lease is None:
+            raise UsageError("there is no such lease", "`hotfire dev` takes a new one.")
+        if lease.loading is not None and not lease.loading.done():
+            lease.loading.cancel()
+            await asyncio.wait([lease.loading])
+        lease.loading = asyncio.ensure_future(self._reload(lease, params))
+        try:
+            return await asyncio.shield(lease.loading)
+        except asyncio.CancelledError:
+            return {"overtaken": True}
+
+    async def _reload(self, lease: Lease, params: Mapping[str, Any]) -> dict[str, Any]:
+        begun = time.perf_counter()
+        fleet = await self._edited(lease, params.get("changes"))
+        kept = fleet is not None
+        if fleet is None:
+            try:
+                fleet = await self._loaded(lease, params)
+            except LoadFailed as error:
+                self._go_live(lease, Broken(VARIANT, error))
+                return {"failure": {"message": error.message, "trace": error.trace}}
+        ready = time.perf_counter()
+        try:
+            answers = [await _try(fleet, example) for example in params.get("examples", ())]
+        except BaseException:
+            await asyncio.shield(fleet.stop())
+            raise
+        self._go_live(lease, fleet)
+        return {"kept": kept, "answers": answers, "seconds": ready - begun}
+
+    async def _edited(self, lease: Lease, changes: Sequence[Mapping[str, Any]] | None) -> Fleet | None:
+        """The fleet that goes on with the loaded model, if there is one and the client says that it may."""
+        if changes is None or lease.fleet is None:
+            return None
+        heir = lease.fleet.successor([_change(change) for change in changes])
+        if heir is None:
+            return None
+        try:
+            await heir.start()
+        except HotfireError:
+            return None
+        return heir
+
+    async def _loaded(self, lease: Lease, params: Mapping[str, Any]) -> Fleet:
+        entries = entries_of(params["entries"])
+        tree = await asyncio.to_thread(self._trees.admit, entries)
+        name = self._put_records(lease, self._trees.path(tree).as_uri(), params)
+        try:
+            return await self._endpoints.prepare(lease.endpoint, self._blueprints.draw(name))
+        except LoadFailed:
+            raise
+        except HotfireError as error:
+            raise LoadFailed(error.message) from error
+
+    def _go_live(self, lease: Lease, fleet: Fleet | Broken) -> None:
+        self._endpoints.lend(lease.endpoint, fleet)
+        lease.fleet = fleet if isinstance(fleet, Fleet) else None
+        if lease.stands_alone:
+            reason = fleet.reason if isinstance(fleet, Broken) else ""
+            self._endpoints.settle(lease.endpoint, reason)
+
+    def _take(self, name: str, pid: int, tags: Mapping[str, str]) -> Lease:
+        taken = self.of(name)
+        if taken is not None:
+            message = f"`hotfire dev` (process {taken.pid}) serves the endpoint {name!r} already"
+            raise LeaseTaken(message, "End it there first, or give this one another `model_name`.")
+        endpoint = self._store.endpoint(name)
+        if endpoint is not None and endpoint.status == "Deleting":
+            raise LeaseTaken(f"the endpoint {name!r} is being deleted", "Try again in a moment.")
+        lease = Lease(str(uuid.uuid4()), name, pid, stands_alone=endpoint is None)
+        self._leases[lease.id] = lease
+        self._endpoints.hold(name, f"`hotfire dev` (process {pid}) serves it")
+        if endpoint is None:
+            now = self._clock()
+            made = Endpoint(name, _arn("endpoint", name), _dev(name), "Creating", now, now)
+            self._endpoints.announce(made, {**tags, DEV_TAG: str(pid)})
+        return lease
+
+    def _release(self, lease: Lease) -> None:
+        if self._leases.pop(lease.id, None) is None:
+            return
+        if lease.loading is not None:
+            lease.loading.cancel()
+        self._endpoints.give_back(lease.endpoint)
+        if lease.stands_alone:
+            self._store.delete_endpoint(lease.endpoint)
+        self._forget_records(lease.endpoint)
+
+    def _forget_records(self, endpoint: str) -> None:
+        self._store.delete_config(_dev(endpoint))
+        self._store.delete_model(_dev(endpoint))
+
+    def _put_records(self, lease: Lease, url: str, params: Mapping[str, Any]) -> str:
+        """The model and the config that say what is served; both have one name."""
+        name, now = _dev(lease.endpoint), self._clock()
+        source = {"S3Uri": f"{url}/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+        container = {
+            "ModelDataSource": {"S3DataSource": source},
+            "Environment": dict(params["environment"]),
+        }
+        model = {"ModelName": name, "PrimaryContainer": container, "ExecutionRoleArn": _ROLE}
+        variant = {
+            "VariantName": VARIANT,
+            "ModelName": name,
+            "InitialVariantWeight": 1.0,
+            "InstanceType": params.get("instance_type", "local"),
+            "InitialInstanceCount": 1,
+            "ContainerStartupHealthCheckTimeoutInSeconds": params["startup_timeout"],
+        }
+        config = {"EndpointConfigName": name, "ProductionVariants": [variant]}
+        tags = {DEV_TAG: str(lease.pid)}
+        self._store.put_model(Model(name, _arn("model", name), now, model), tags)
+        self._store.put_config(EndpointConfig(name, _arn("endpoint-config", name), now, config), tags)
+        return name
+
+
+def _dev(endpoint: str) -> str:
+    """The name of the model and config of what is served in place."""
+    return f"{endpoint[:59].rstrip('-')}-dev"
+
+
+def _arn(kind: str, name: str) -> str:
+    return f"arn:aws:sagemaker:{REGION_NAME}:{_ACCOUNT}:{kind}/{name}"
+
+
+def _change(given: Mapping[str, Any]) -> Change:
+    return Change(given["place"], given["source"], tuple(given["names"]), tuple(given["removed"]))
+
+
+async def _try(fleet: Fleet, example: Mapping[str, Any]) -> dict[str, Any]:
+    """What a fleet that is not live answers to an example: as JSON has it."""
+    params = {**example, "Body": base64.b64decode(example["Body"])}
+    variant = fleet.variant(params.get("TargetVariant"))
+    begun = time.perf_counter()
+    try:
+        answer = await variant.instance().invoke(container_request(params, REAL_TIME_SECONDS))
+    except (DeadlineExceeded, QueueFull) as error:
+        answer = Answer(0, {}, error.message.encode())
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    return {
+        "status": answer.status,
+        "content_type": headers.get("content-type", ""),
+        "body": base64.b64encode(answer.body).decode(),
+        "seconds": time.perf_counter() - begun,
+        "times": dict(answer.times),
+    }
