@@ -15,7 +15,7 @@ ROWS = (
     ("server.daemon",),
     ("server.app", "server.serve"),
     ("server.container",),
-    ("server.gate", "server.http", "console.views"),
+    ("server.gate", "server.http", "server.log", "console.views"),
     ("deploy",),
     ("local_region", "aws"),
     ("rollout", "project", "invocation"),

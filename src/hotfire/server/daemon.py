@@ -7,7 +7,6 @@ import contextlib
 import errno
 import fcntl
 import gc
-import logging
 import os
 import shutil
 import signal
@@ -23,6 +22,7 @@ from hotfire import __version__
 from hotfire.address import Address, RegionFile, find, load_or_create_key
 from hotfire.environment import variables_of_process
 from hotfire.errors import PortInUse, RegionError
+from hotfire.server import log
 
 if TYPE_CHECKING:
     import psutil
@@ -34,7 +34,6 @@ _SECONDS_TO_START = 30.0
 _SECONDS_TO_STOP = 40.0
 _CLOCK_ERROR = 1.5
 """By so many seconds the time at which a process started may seem to change when the clock is set."""
-_LOG = "region.log"
 _RUNS_ALREADY = "a region runs already"
 _KEPT_FROM_HANDLERS = ("AWS_", "HOTFIRE_", "SAGEMAKER_", "DEPLOY_ENV", "PYTHON", "TS_")
 """Variables of whoever starts the region that have nothing to say in a container."""
@@ -59,13 +58,13 @@ def launch(home: Path, program: Sequence[str], port: int | None = None) -> Addre
     Raises what `start` raises.
     """
     _make_private(home)
-    with (home / _LOG).open("ab") as log:
-        begun = log.tell()
+    with (home / log.NAME).open("ab") as output:
+        begun = output.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", *program],
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=output,
+            stderr=output,
             cwd=home,
             env=_environment_of_region(home),
             start_new_session=True,
@@ -107,9 +106,8 @@ def _ends(process: psutil.Process) -> bool:
 def run(home: Path, port: int | None = None) -> None:
     """Be the region until SIGTERM, SIGINT or `stop`; raises RegionError, PortInUse."""
     gc.enable()  # which a short command does without
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     _make_private(home)
-    with _lock(home), _listen(port) as listener:
+    with _lock(home), log.kept(home), _listen(port) as listener:
         _end_predecessor(home)
         try:
             import uvloop
@@ -230,22 +228,22 @@ def _await_region(home: Path, process: subprocess.Popen[bytes], begun: int, port
     process.kill()
     process.wait()
     raise RegionError(
-        f"the region did not come up within {_SECONDS_TO_START:.0f} s", f"Its log: {home / _LOG}"
+        f"the region did not come up within {_SECONDS_TO_START:.0f} s", f"Its log: {home / log.NAME}"
     )
 
 
 def _printed(home: Path, begun: int) -> str:
     """What the region's log holds from there on."""
-    with (home / _LOG).open("rb") as log:
-        log.seek(begun)
-        return log.read().decode("utf-8", "replace").strip()
+    with (home / log.NAME).open("rb") as printed:
+        printed.seek(begun)
+        return printed.read().decode("utf-8", "replace").strip()
 
 
 def _why_it_ended(home: Path, printed: str, port: int | None) -> RegionError:
     if port is not None and f"port {port} is in use" in printed:
         return PortInUse(f"port {port} is in use by another program", "Name another: `hotfire up --port N`.")
     return RegionError(
-        f"the region did not start: {printed or 'it printed nothing'}", f"Its log: {home / _LOG}"
+        f"the region did not start: {printed or 'it printed nothing'}", f"Its log: {home / log.NAME}"
     )
 
 

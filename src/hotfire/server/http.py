@@ -178,6 +178,7 @@ def server(application: Any, *, raw_headers: bool = False) -> Server:
         http=RawHeadersProtocol if raw_headers else HttpToolsProtocol,
         lifespan="off",
         ws="none",
+        log_config=None,  # its lines go where ours go
         log_level="warning",
         access_log=False,
         server_header=False,
