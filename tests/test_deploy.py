@@ -5,7 +5,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,11 @@ import pytest
 from hotfire.address import Address
 from hotfire.deploy import Deployer
 from hotfire.deploy_env import DeployEnv
+from hotfire.destination import Placement
+from hotfire.environment import Environment
 from hotfire.errors import DeployError, EndpointFailed, ForeignEndpoint, HandlerError, RegionNotRunning
+from hotfire.local_region import LocalRegion
+from hotfire.model_data import ModelData
 
 HANDLER = """
 import json
@@ -50,17 +54,33 @@ class Told:
         self.calls: list[str] = []
         self.states: list[str] = []
         self.lines: list[str] = []
-        self.begun = threading.Event()
 
     def call(self, text: str) -> None:
         self.calls.append(text)
-        self.begun.set()
 
     def state(self, status: str, seconds: float) -> None:
         self.states.append(status)
 
     def log(self, line: str) -> None:
         self.lines.append(line)
+
+    def printed(self, line: str) -> None:
+        self.lines.append(line)
+
+    def progress(self, label: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        return nullcontext(lambda count: None)
+
+
+class Place(LocalRegion):
+    """The local region, which knows whether it was asked where model data is to be."""
+
+    def __init__(self, environment: Environment, region: Address) -> None:
+        super().__init__(environment, region)
+        self.is_asked = threading.Event()
+
+    def locate(self, data: ModelData) -> Placement:
+        self.is_asked.set()
+        return super().locate(data)
 
 
 class Project:
@@ -94,7 +114,7 @@ class Project:
     @property
     def deployer(self) -> Deployer:
         self.told = Told()
-        return Deployer(self.env, self.region, self.told)
+        return Deployer(self.env, LocalRegion(self.env.environment, self.region), self.told)
 
     @property
     def served(self) -> Any:
@@ -498,10 +518,10 @@ def test_a_deploy_waits_for_one_that_is_under_way(project: Project, tmp_path: Pa
     first.start()
     await_state(project, "Updating")
     project.version("three")
-    second = threading.Thread(target=project.deployer.deploy)
-    told = project.told
+    place = Place(project.env.environment, project.region)
+    second = threading.Thread(target=Deployer(project.env, place, Told()).deploy)
     second.start()
-    assert told.begun.wait(30)  # it has looked at its files, and now looks at the endpoint
+    assert place.is_asked.wait(30)  # it has looked at its files, and now looks at the endpoint
     go.touch()
     first.join()
     second.join()
@@ -515,12 +535,6 @@ def test_a_folder_with_spaces_and_other_letters_works(make: Callable[..., Projec
     assert not project.deployer.deploy().changed
 
 
-def test_an_environment_at_aws_is_refused_for_now(project: Project) -> None:
-    environment = replace(project.env.environment, name="production", instance_type="ml.t2.medium")
-    with pytest.raises(DeployError, match="'production' is at AWS"):
-        Deployer(DeployEnv.of(environment), None, Told())
-
-
 def test_without_a_region_nothing_can_be_deployed(project: Project) -> None:
     with pytest.raises(RegionNotRunning):
-        Deployer(project.env, None, Told())
+        LocalRegion(project.env.environment, None)

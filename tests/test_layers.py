@@ -21,7 +21,7 @@ ROWS = (
     ("rollout", "project", "invocation"),
     ("endpoint_logs", "destination"),
     ("inventory", "deployment", "preflight"),
-    ("region.leases",),
+    ("region.leases", "region.dispatcher"),
     ("region.absent", "region.private", "region.runtime", "region.control", "region.identity"),
     (
         "region.endpoints",
@@ -30,7 +30,7 @@ ROWS = (
         "region.census",
         "region.wire",
     ),
-    ("region.blueprints",),
+    ("region.blueprints", "region.queue"),
     ("region.buckets",),
     ("region.object_records",),
     (

@@ -11,7 +11,9 @@ from hotfire.wanted import Site, Wanted, is_config, is_model, model_of, stem, ta
 ROOT = Path("/home/ada/news")
 TREE = "5f" * 32
 URL = f"file:///home/ada/.local/state/hotfire/model-data/trees/{TREE}/"
-SITE = Site("us-east-1", "arn:aws:iam::000000000000:role/hotfire-local", URL)
+SOURCE = {"S3Uri": URL, "S3DataType": "S3Prefix", "CompressionType": "None"}
+MODEL_DATA = {"ModelDataSource": {"S3DataSource": SOURCE}}
+SITE = Site("us-east-1", "arn:aws:iam::000000000000:role/hotfire-local", MODEL_DATA)
 DATA = ModelData((), TREE, "serve.py")
 LONG = "a-very-long-name-of-an-endpoint-that-goes-on-to-sixty-three-abc"
 
@@ -39,9 +41,7 @@ def test_the_requests_are_these() -> None:
         {
             "ModelName": "news-classifier-9934e171e2d8",
             "PrimaryContainer": {
-                "ModelDataSource": {
-                    "S3DataSource": {"S3Uri": URL, "S3DataType": "S3Prefix", "CompressionType": "None"}
-                },
+                "ModelDataSource": {"S3DataSource": SOURCE},
                 "Environment": {
                     "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
                     "SAGEMAKER_REGION": "us-east-1",
@@ -104,7 +104,7 @@ def test_another_content_is_another_model(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"site": replace(SITE, model_data_url="file:///elsewhere/")},
+        {"site": replace(SITE, model_data={"ModelDataUrl": "s3://elsewhere/model.tar.gz"})},
         {"commit": "1f2e3d4"},
         {"tags": {"team": "search"}},
         {"data": replace(DATA, notes=("a note",))},

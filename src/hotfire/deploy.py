@@ -4,50 +4,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from hotfire import plan, project
-from hotfire.address import Address, not_running
 from hotfire.deploy_env import SERVING, DeployEnv
 from hotfire.deployment import Deployment, LogEvent, Report, Status, Trial
+from hotfire.destination import Destination, Placement
 from hotfire.endpoint_logs import events
-from hotfire.errors import DeployError, RegionError
+from hotfire.errors import DeployError
 from hotfire.examples import Answer, Example, ExampleRequest, Verdict, load
 from hotfire.inventory import Inventory, errors, found_or_none
-from hotfire.invocation import attempt, invoke, page_examples
+from hotfire.invocation import attempt, invoke
 from hotfire.model_data import ModelData
 from hotfire.plan import Call, Existing, Plan
 from hotfire.resources import MOVING
 from hotfire.rollout import Rollout
 from hotfire.wanted import COMMIT_TAG, HASH_TAG, PROJECT_TAG, Site, Wanted, model_of, tag_value, wanted
 
-_LONGEST_COPY = 3600.0
-
 
 class Deployer:
-    """The endpoint of one deployment environment. `region` is the local region.
+    """The endpoint of one deployment environment, at its destination."""
 
-    Raises RegionNotRunning without one, DeployError for an environment at AWS.
-    """
-
-    def __init__(self, env: DeployEnv, region: Address | None, report: Report) -> None:
-        environment = env.environment
-        if not environment.is_local:
-            message = (
-                f"the environment {environment.name!r} is at AWS, and this version deploys to the local "
-                "region only; deploys to AWS come with a later one"
-            )
-            raise DeployError(message, "`--env local` deploys to this machine.")
-        if region is None:
-            raise not_running()
-        self._env, self._region, self._report = env, region, report
-        self._environment = environment
-        self._name = environment.model_name
-        self._project = tag_value(environment.project)
+    def __init__(self, env: DeployEnv, destination: Destination, report: Report) -> None:
+        self._env, self._destination, self._report = env, destination, report
+        self._environment = env.environment
+        self._name = self._environment.model_name
+        self._project = tag_value(self._environment.project)
         self._clients: dict[str, Any] = {}
         self._rollouts: list[Rollout] = []
 
@@ -65,16 +49,18 @@ class Deployer:
         """
         begun = time.monotonic()
         if not dry_run:
-            self._warm()
+            self._destination.prepare()
         examples = load(self._environment.examples)
         data = project.collected(self._environment)
         for note in data.notes:
             self._report.log(note)
-        goal = self._goal(data, self._tree_url(data) if dry_run else self._admit(data))
+        placement = self._destination.locate(data)
+        goal = self._goal(data, placement)
         existing = self._existing()
         steps = plan.plan(goal, existing, adopt=adopt)
         result = self._deployment(goal.config, data.sha256, steps, existing)
         if not (dry_run or steps.is_empty):
+            self._destination.put(data, placement, self._report, None)
             sources = {entry.place: entry.source for entry in data.entries}
             self._carry_out(goal.config, steps, existing, sources)
             if steps.moves:
@@ -122,7 +108,7 @@ class Deployer:
             variants=tuple(variants),
             created=found["CreationTime"].timestamp(),
             modified=found["LastModifiedTime"].timestamp(),
-            url=self._page(),
+            url=self._destination.page(),
         )
 
     def run_examples(self) -> tuple[Trial, ...]:
@@ -141,9 +127,15 @@ class Deployer:
         request = ExampleRequest(body, content_type, accept, **more)
         return invoke(self._client("sagemaker-runtime"), self._name, request)
 
-    def log_events(self, since: float | None = None, *, follow: bool = False) -> Iterator[LogEvent]:
-        """What the endpoint printed since then (seconds since the epoch), and with `follow` all to come."""
-        return events(self._client("logs"), self._name, since, follow=follow)
+    def log_events(
+        self, since: float | None = None, *, lines: int | None = None, follow: bool = False
+    ) -> Iterator[LogEvent]:
+        """What the endpoint printed since then (seconds since the epoch), and with `follow` all to come.
+
+        `lines` leaves the last so many of those that are there.
+        """
+        pace = self._destination.pace.seconds if follow else None
+        return events(self._client("logs"), self._name, since, lines=lines, follow=pace)
 
     def _client(self, service: str) -> Any:
         """A client that waits where the region lets it wait."""
@@ -155,35 +147,12 @@ class Deployer:
         return Inventory(self._client("sagemaker"))
 
     def _rollout(self) -> Rollout:
-        self._rollouts.append(Rollout(self._client, self._report, self._name))
+        self._rollouts.append(Rollout(self._client, self._report, self._name, self._destination.pace))
         return self._rollouts[-1]
 
-    def _page(self) -> str:
-        return f"{self._region.url}/e/{self._name}"
-
-    def _warm(self) -> None:
-        """Let the region import torch for this project while we look at its files."""
-
-        def warm() -> None:
-            with suppress(RegionError):  # what is wrong there, the load will say better
-                self._region.call("POST", "/_hotfire/warm", {"python": str(self._environment.python)})
-
-        Thread(target=warm, daemon=True).start()
-
-    def _admit(self, data: ModelData) -> str:
-        """Have the region keep the model data; returns where."""
-        manifest = {"sha256": data.sha256, "entries": data.manifest()}
-        answer = self._region.call("POST", "/_hotfire/trees", manifest, timeout=_LONGEST_COPY)
-        if answer["copied"]:
-            self._report.call(f"copy {answer['copied']} of {len(data.entries)} files of the model data")
-        return f"{Path(answer['path']).as_uri()}/"
-
-    def _tree_url(self, data: ModelData) -> str:
-        """Where the region would keep it."""
-        return f"{(self._region.home / 'model-data' / 'trees' / data.sha256).as_uri()}/"
-
-    def _goal(self, data: ModelData, url: str) -> Wanted:
-        site = Site(self._client("sagemaker").meta.region_name, self._role_arn(), url)
+    def _goal(self, data: ModelData, placement: Placement) -> Wanted:
+        region_name = self._client("sagemaker").meta.region_name
+        site = Site(region_name, self._role_arn(), placement.members)
         return wanted(self._environment, data, site, project.commit(self._environment.root))
 
     def _role_arn(self) -> str:
@@ -218,7 +187,7 @@ class Deployer:
             changed=not steps.is_empty,
             plan=steps,
             previous=previous,
-            url=self._page(),
+            url=self._destination.page(),
         )
 
     def _carry_out(self, config: str, steps: Plan, existing: Existing, sources: Mapping[str, Path]) -> None:
@@ -232,8 +201,7 @@ class Deployer:
 
     def _try_out(self, examples: list[Example]) -> Iterator[Verdict]:
         """Show the examples on the endpoint's page, and send each; one that does not get there fails."""
-        shown = {"endpoint": self._name, "examples": page_examples(examples)}
-        self._region.call("POST", "/_hotfire/examples", shown)
+        self._destination.show(examples)
         if not examples:
             self._report.log(f"There are no examples in {self._environment.examples}: nothing was sent.")
         for example in examples:

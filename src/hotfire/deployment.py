@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -22,6 +23,12 @@ class Report(Protocol):
     def log(self, line: str) -> None:
         """A sentence beside the result, such as what was taken along to the model data."""
 
+    def printed(self, line: str) -> None:
+        """The endpoint that is waited for printed this."""
+
+    def progress(self, label: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """So many bytes are to be handled; what is given takes how many more are."""
+
 
 class Silence:
     """A report that nobody reads."""
@@ -34,6 +41,13 @@ class Silence:
 
     def log(self, line: str) -> None:
         """Nothing."""
+
+    def printed(self, line: str) -> None:
+        """Nothing."""
+
+    def progress(self, label: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """Nothing."""
+        return nullcontext(lambda count: None)
 
 
 @dataclass(frozen=True, slots=True)

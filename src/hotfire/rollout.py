@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hotfire.deploy_env import SERVING, is_absent
-from hotfire.deployment import Report
-from hotfire.endpoint_logs import events
+from hotfire.deployment import LogEvent, Report
+from hotfire.destination import Pace
+from hotfire.endpoint_logs import Tail, streams
 from hotfire.errors import DeployError, EndpointFailed
 from hotfire.inventory import Inventory, errors
 from hotfire.plan import Call, Existing
@@ -22,8 +24,6 @@ _UNDONE_BY = {
     "CreateEndpoint": ("DeleteEndpoint", "EndpointName"),
 }
 _MOVES = {"CreateEndpoint": "Creating", "UpdateEndpoint": "Updating", "DeleteEndpoint": "Deleting"}
-_POLL_SECONDS = 0.2
-"""Between two looks at an endpoint whose state moves; a local region holds its answer meanwhile."""
 _LAST_LINES = 30
 
 Clients = Callable[[str], Any]
@@ -33,10 +33,11 @@ Clients = Callable[[str], Any]
 class Rollout:
     """The calls of one plan for one endpoint; it knows which of them made something."""
 
-    def __init__(self, clients: Clients, report: Report, endpoint: str) -> None:
-        self._clients, self._report, self._endpoint = clients, report, endpoint
+    def __init__(self, clients: Clients, report: Report, endpoint: str, pace: Pace) -> None:
+        self._clients, self._report, self._endpoint, self._pace = clients, report, endpoint, pace
         self._inventory = Inventory(clients("sagemaker"))
         self._made: list[Call] = []
+        self._listening: _Listening | None = None
         self.under_way = False
         """Whether the endpoint goes on changing without us: so when a wait is interrupted."""
 
@@ -66,13 +67,13 @@ class Rollout:
         Raises EndpointFailed if it does not come to that; then what the calls made is undone. It has the
         user's own traceback, which names the files of the model data by where they come from: `sources`.
         """
-        since = time.time()
+        self._listening = _Listening(self._clients, self._endpoint, self._report, self._pace)
         self.apply(calls)
         self.under_way = True
         found = self.settled()
         self.under_way = False
         if found is None or (found["EndpointStatus"], found["EndpointConfigName"]) != ("InService", config):
-            failure = self._failure(found, existing, sources, since)
+            failure = self._failure(found, existing, sources)
             self._undo()
             raise failure
 
@@ -82,7 +83,9 @@ class Rollout:
         found = self._inventory.endpoint(self._endpoint)
         while found is not None and found["EndpointStatus"] in MOVING:
             self._report.state(found["EndpointStatus"], time.monotonic() - begun)
-            time.sleep(_POLL_SECONDS)
+            if self._listening:
+                self._listening.go_along()
+            time.sleep(self._pace.seconds)
             found = self._inventory.endpoint(self._endpoint)
         return found
 
@@ -120,27 +123,54 @@ class Rollout:
                 self.under_way = True
 
     def _failure(
-        self, found: dict[str, Any] | None, existing: Existing, sources: Mapping[str, Path], since: float
+        self, found: dict[str, Any] | None, existing: Existing, sources: Mapping[str, Path]
     ) -> EndpointFailed:
-        message = f"the endpoint {self._endpoint!r} did not come into service: {_reason(found, existing)}"
-        trace = self._trace(since, is_alone=existing.status not in SERVING)
+        reason = _reason(found, existing)
+        message = f"the endpoint {self._endpoint!r} did not come into service: {reason}"
+        trace = self._listening.trace(is_alone=existing.status not in SERVING) if self._listening else ""
         if trace:
             message += f"\n\n{_with_sources(trace, sources)}\n"
-        if existing.status in SERVING:
-            return EndpointFailed(
-                message, f"{existing.config} serves on as before. Mend it and deploy again."
-            )
-        return EndpointFailed(message, "Nothing of it was left behind. Mend it and deploy again.")
+        left = (
+            f"{existing.config} serves on as before. Mend it and deploy again."
+            if existing.status in SERVING
+            else "Nothing of it was left behind. Mend it and deploy again."
+        )
+        return EndpointFailed(message, left)
 
-    def _trace(self, since: float, *, is_alone: bool) -> str:
-        """The traceback of the load; else, if no other fleet prints, what was printed last."""
-        try:
-            lines = list(events(self._clients("logs"), self._endpoint, since))
-        except DeployError:
-            return ""
-        load = [event.message for event in lines if event.stream.endswith("/load")]
-        last = [event.message for event in lines[-_LAST_LINES:]] if is_alone else []
-        return "\n".join(load or last)
+
+class _Listening:
+    """To what an endpoint prints while it is brought to another config."""
+
+    def __init__(self, clients: Clients, endpoint: str, report: Report, pace: Pace) -> None:
+        self._clients, self._endpoint, self._report = clients, endpoint, report
+        self._goes_along = pace.reads_log
+        self._since = time.time()
+        # At AWS a new fleet writes streams of its own, beside those of the one that still serves.
+        self._others = streams(clients("logs"), endpoint) if self._goes_along else frozenset()
+        self._tail: Tail | None = None
+        self._heard: list[LogEvent] = []
+
+    def go_along(self) -> None:
+        """Report what is new, where the log is read while one waits."""
+        if self._goes_along:
+            for event in self._hear():
+                self._report.printed(event.message)
+
+    def trace(self, *, is_alone: bool) -> str:
+        """The traceback of the load; else, if no other fleet prints there, what was printed last."""
+        self._hear()
+        load = [event.message for event in self._heard if event.stream.endswith("/load")]
+        last = self._heard[-_LAST_LINES:] if is_alone or self._goes_along else []
+        return "\n".join(load or [event.message for event in last])
+
+    def _hear(self) -> list[LogEvent]:
+        if self._tail is None:
+            self._tail = Tail(self._clients("logs"), self._endpoint, self._since, self._others)
+        new: list[LogEvent] = []
+        with suppress(DeployError):  # there is no log yet, or it may not be read
+            new.extend(self._tail.read())
+        self._heard += new
+        return new
 
 
 def _with_sources(trace: str, sources: Mapping[str, Path]) -> str:

@@ -49,23 +49,20 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What only the region knows: its name, the role's ARN, and where it has the model data."""
+    """What only the region knows: its name, the role's ARN, and where it has the model data.
+
+    `model_data` are the members of a container that name it: ModelDataUrl or ModelDataSource.
+    """
 
     region_name: str
     role_arn: str
-    model_data_url: str
+    model_data: Mapping[str, Any]
 
 
 def wanted(environment: Environment, data: ModelData, site: Site, commit: str | None = None) -> Wanted:
     """What is to be there for this model data."""
     container = {
-        "ModelDataSource": {
-            "S3DataSource": {
-                "S3Uri": site.model_data_url,
-                "S3DataType": "S3Prefix",
-                "CompressionType": "None",
-            }
-        },
+        **site.model_data,
         "Environment": _container_environment(environment, data, site),
     }
     model = f"{stem(environment.model_name)}-{_model_digits(data, container, site)}"
@@ -163,7 +160,7 @@ def _tags(environment: Environment, data: ModelData, commit: str | None) -> dict
 
 def _model_digits(data: ModelData, container: Mapping[str, Any], site: Site) -> str:
     """Of all that a model is, but for where its data lies: the hash of its tree says what that holds."""
-    held = {name: value for name, value in container.items() if name != "ModelDataSource"}
+    held = {name: value for name, value in container.items() if name not in site.model_data}
     return _digits({**held, "Tree": data.sha256, "Role": site.role_arn}, _MODEL_DIGITS)
 
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hotfire import address
 from hotfire.cli import region
-from hotfire.cli.output import Output, duration
+from hotfire.cli.output import Output, duration, size
 from hotfire.deploy_env import SERVING, DeployEnv
 from hotfire.environment import Environment, home
 from hotfire.errors import DeployError
 
 if TYPE_CHECKING:
     from hotfire.deploy import Deployer
+    from hotfire.destination import Destination
     from hotfire.examples import Verdict
 
 PASSED, FAILED = "✓", "✗"
+
+SHOWN_FROM = 50_000_000
+"""A bar is drawn for this many bytes or more."""
 
 
 class Progress:
@@ -45,15 +49,35 @@ class Progress:
         """A sentence beside the result."""
         self._output.note(f"  Note: {line}")
 
+    def printed(self, line: str) -> None:
+        """A line of the endpoint's log."""
+        self._output.note(f"    {line}")
+
+    @contextmanager
+    def progress(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar on a terminal; off it, or where it is soon done, a line."""
+        if total >= SHOWN_FROM and self._output.is_watched:
+            with self._output.progress(f"  {label}", total) as advance:
+                yield advance
+        else:
+            self._output.note(f"  {label} {size(total)}")
+            yield lambda count: None
+
 
 def deployer(output: Output, environment: Environment, *, start: bool = False) -> Deployer:
     """The environment's Deployer; `start` brings the local region up if it is needed and down."""
     from hotfire.deploy import Deployer
 
-    found: address.Address | None = None
-    if environment.is_local:
-        found = region.started(output) if start else address.find(home())
-    return Deployer(DeployEnv.of(environment), found, Progress(output))
+    env = DeployEnv.of(environment)
+    return Deployer(env, _destination(output, env, start=start), Progress(output))
+
+
+def _destination(output: Output, env: DeployEnv, *, start: bool) -> Destination:
+    """What an environment needs is imported when it is chosen."""
+    from hotfire.local_region import LocalRegion
+
+    found = region.started(output) if start else address.find(home())
+    return LocalRegion(env.environment, found)
 
 
 @contextmanager

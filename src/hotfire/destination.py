@@ -1,0 +1,70 @@
+"""Where an endpoint is deployed: all that AWS and the local region do not have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from hotfire.deployment import Report
+from hotfire.examples import Example
+from hotfire.model_data import ModelData
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where model data is, or is to be.
+
+    `members` name it in a model's container; `steps` say what brings it there, each in a few words: none if
+    it is there already.
+    """
+
+    url: str
+    members: Mapping[str, Any]
+    steps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How one waits: seconds between two looks, and whether the log is read meanwhile.
+
+    The local region holds its answer about an endpoint until the state changes, and its log comes with it.
+    """
+
+    seconds: float
+    reads_log: bool
+
+
+class Destination(Protocol):
+    """The place of one environment's endpoint."""
+
+    pace: Pace
+    charges: bool
+    """Whether what runs there costs money."""
+
+    def introduction(self) -> str:
+        """Where this is and who asks, in a line; empty on this machine."""
+
+    def prepare(self) -> None:
+        """Let it do meanwhile what it can, before it is known what is deployed."""
+
+    def locate(self, data: ModelData) -> Placement:
+        """Where the model data is, or is to be; changes nothing."""
+
+    def put(self, data: ModelData, placement: Placement, report: Report, previous: str | None) -> None:
+        """Bring the model data there; `previous` is the URL of what served before.
+
+        Raises DeployError. What was brought by then stays for the next try.
+        """
+
+    def brought(self) -> tuple[str, ...]:
+        """The URLs of all model data that was brought for this endpoint and is there."""
+
+    def remove(self, urls: Iterable[str]) -> None:
+        """Remove model data that was brought for this endpoint, unless another endpoint's is the same."""
+
+    def show(self, examples: Sequence[Example]) -> None:
+        """Offer the examples on the endpoint's page."""
+
+    def page(self) -> str | None:
+        """The address of the endpoint's page, where there is one."""

@@ -1,0 +1,73 @@
+"""The local region as a destination: it keeps model data itself, has a page, and costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from threading import Thread
+
+from hotfire.address import Address, not_running
+from hotfire.deployment import Report
+from hotfire.destination import Pace, Placement
+from hotfire.environment import Environment
+from hotfire.errors import RegionError
+from hotfire.examples import Example
+from hotfire.invocation import page_examples
+from hotfire.model_data import ModelData
+
+_LONGEST_COPY = 3600.0
+
+
+class LocalRegion:
+    """The endpoint's place in the region at `address`. Raises RegionNotRunning without one."""
+
+    pace = Pace(0.2, reads_log=False)
+    charges = False
+
+    def __init__(self, environment: Environment, address: Address | None) -> None:
+        if address is None:
+            raise not_running()
+        self._environment, self._address = environment, address
+
+    def introduction(self) -> str:
+        """Nothing: it is here."""
+        return ""
+
+    def prepare(self) -> None:
+        """Let the region import torch for this project while we look at its files."""
+
+        def warm() -> None:
+            with suppress(RegionError):  # what is wrong there, the load will say better
+                python = str(self._environment.python)
+                self._address.call("POST", "/_hotfire/warm", {"python": python})
+
+        Thread(target=warm, daemon=True).start()
+
+    def locate(self, data: ModelData) -> Placement:
+        """The tree that the region has, or will have, of these files."""
+        tree = self._address.home / "model-data" / "trees" / data.sha256
+        source = {"S3Uri": f"{tree.as_uri()}/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+        return Placement(source["S3Uri"], {"ModelDataSource": {"S3DataSource": source}})
+
+    def put(self, data: ModelData, placement: Placement, report: Report, previous: str | None) -> None:
+        """Have the region copy the files that it does not have."""
+        manifest = {"sha256": data.sha256, "entries": data.manifest()}
+        answer = self._address.call("POST", "/_hotfire/trees", manifest, timeout=_LONGEST_COPY)
+        if answer["copied"]:
+            report.call(f"copy {answer['copied']} of {len(data.entries)} files of the model data")
+
+    def brought(self) -> tuple[str, ...]:
+        """Nothing: the region finds by itself which trees nothing needs."""
+        return ()
+
+    def remove(self, urls: Iterable[str]) -> None:
+        """Nothing."""
+
+    def show(self, examples: Sequence[Example]) -> None:
+        """Offer the examples on the endpoint's page."""
+        shown = {"endpoint": self._environment.model_name, "examples": page_examples(examples)}
+        self._address.call("POST", "/_hotfire/examples", shown)
+
+    def page(self) -> str:
+        """The endpoint's page."""
+        return f"{self._address.url}/e/{self._environment.model_name}"
