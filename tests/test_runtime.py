@@ -62,7 +62,7 @@ def container() -> Container:
 
 
 async def invoke(container: Container, **params: Any) -> dict[str, Any]:
-    runtime = Runtime(container)  # type: ignore[arg-type]  # what it uses of Endpoints
+    runtime = Runtime(container, container)  # type: ignore[arg-type]  # what it uses of Endpoints
     return await runtime.invoke_endpoint(CALLER, {"EndpointName": "e", "Body": b"{}", **params})
 
 

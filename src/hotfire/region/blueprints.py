@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ class Blueprints:
         config = self._store.config(config_name)
         variants = config.variants if config else ()
         models = {variant["ModelName"]: self._store.model(variant["ModelName"]) for variant in variants}
-        return Blueprint(self, variants, models)
+        asynchronous = config.request.get("AsyncInferenceConfig") if config else None
+        return Blueprint(self, variants, models, asynchronous)
 
     def complete(self, variant: Mapping[str, Any], model: Model | None) -> VariantPlan:
         """A variant's plan, with its model data in a tree of the region's own, and its Python at hand.
@@ -86,17 +88,18 @@ class Blueprint:
         blueprints: Blueprints,
         variants: tuple[Mapping[str, Any], ...],
         models: Mapping[str, Model | None],
+        asynchronous: Mapping[str, Any] | None = None,
     ) -> None:
         self._blueprints, self._variants, self._models = blueprints, variants, models
+        self._asynchronous = asynchronous
 
     def complete(self) -> FleetPlan:
         """The plan of the fleet."""
-        return FleetPlan(
-            tuple(
-                self._blueprints.complete(variant, self._models[variant["ModelName"]])
-                for variant in self._variants
-            )
+        plans = (
+            self._blueprints.complete(variant, self._models[variant["ModelName"]])
+            for variant in self._variants
         )
+        return FleetPlan(tuple(replace(plan, asynchronous=self._asynchronous) for plan in plans))
 
 
 def tree_urls(model: Model) -> list[str]:

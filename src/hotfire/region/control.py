@@ -6,6 +6,7 @@ answer's members by the same names.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -15,6 +16,8 @@ from hotfire.region.caller import LONGEST_WAIT, Answer, Caller, Operation
 from hotfire.region.listing import page
 from hotfire.region.store import Store
 from hotfire.resources import Endpoint, EndpointConfig, Model
+
+_log = logging.getLogger("hotfire.region")
 
 _MOST_TAGS = 50
 _LONGEST_REASON = 1024
@@ -123,6 +126,7 @@ class Control:
         _check_variants(variants)
         if not any(variant.get("InitialVariantWeight", 1.0) for variant in params["ProductionVariants"]):
             raise ValidationException("At least one production variant must have a weight above 0.")
+        _check_async(params.get("AsyncInferenceConfig"), variants)
         for variant in variants:
             self._model(caller, variant["ModelName"])
         self._store.put_config(EndpointConfig(name, arn, self._now(), _untagged(params)), _tags(params))
@@ -320,6 +324,26 @@ def _check_variants(variants: Sequence[Mapping[str, Any]]) -> None:
             raise ValidationException(f'Production variant "{name}" must have an InitialInstanceCount.')
     if len(variants) > 1 and any("ServerlessConfig" in variant for variant in variants):
         raise ValidationException("A serverless production variant must be the only one of its endpoint.")
+
+
+def _check_async(config: Mapping[str, Any] | None, variants: Sequence[Mapping[str, Any]]) -> None:
+    """What a config whose requests are queued must say, so that this region can answer them."""
+    if config is None:
+        return
+    if any("ServerlessConfig" in variant for variant in variants):
+        raise ValidationException("A serverless production variant cannot have an AsyncInferenceConfig.")
+    outputs = config["OutputConfig"]
+    if "S3OutputPath" not in outputs:
+        raise ValidationException(
+            "AsyncInferenceConfig has no OutputConfig.S3OutputPath: the local region answers nowhere else."
+        )
+    for name in ("S3OutputPath", "S3FailurePath"):
+        if not outputs.get(name, "s3://").startswith(("s3://", "file://")):
+            raise ValidationException(
+                f"{name} is {outputs[name]}: the local region writes to s3:// and file:// addresses."
+            )
+    if "NotificationConfig" in outputs:
+        _log.warning("AsyncInferenceConfig's NotificationConfig has no effect here: there is no SNS")
 
 
 def _endpoint_summary(endpoint: Endpoint) -> Answer:

@@ -55,6 +55,7 @@ class Endpoints:
         self._blueprints, self._print, self._clock = blueprints, output, clock
         self._lives: dict[str, _Life] = {}
         self._background: set[asyncio.Task[None]] = set()
+        self.on_delete: Callable[[str], None] = lambda name: None
 
     def create(self, endpoint: Endpoint, tags: Mapping[str, str]) -> None:
         """Store an endpoint, whose state is Creating, and begin to bring it up."""
@@ -71,6 +72,7 @@ class Endpoints:
     def delete(self, name: str) -> None:
         """Begin to take an endpoint down; its state is Deleting from now on."""
         self._record(name, status="Deleting")
+        self.on_delete(name)
         self._begin(name, self._take_down(name))
 
     async def settled(self, name: str, wait: float) -> None:

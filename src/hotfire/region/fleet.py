@@ -31,6 +31,8 @@ class VariantPlan:
     startup_timeout: float
     image: str = ""
     serverless: Mapping[str, Any] | None = None
+    asynchronous: Mapping[str, Any] | None = None
+    """The AsyncInferenceConfig, of a variant that answers queued requests alone."""
 
 
 @dataclass(frozen=True, slots=True)

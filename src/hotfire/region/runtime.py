@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Awaitable, Mapping
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from hotfire.errors import (
     DeadlineExceeded,
@@ -15,12 +15,15 @@ from hotfire.errors import (
     QueueFull,
     StreamBroken,
     Throttling,
+    ValidationError,
 )
 from hotfire.instances.base import Answer as ContainerAnswer
 from hotfire.instances.base import Request
 from hotfire.region.caller import Answer, Caller, Operation
 from hotfire.region.endpoints import Endpoints
+from hotfire.region.fleet import Variant
 from hotfire.region.logs import GROUP_PREFIX
+from hotfire.region.queue import Ticket
 
 _log = logging.getLogger("hotfire.region")
 
@@ -41,14 +44,23 @@ _HEADERS = {
 """The parameters that reach the container, and by which header."""
 
 
+class Dispatcher(Protocol):
+    """Takes requests that are answered later."""
+
+    def accept(self, caller: Caller, variant: Variant, params: Mapping[str, Any]) -> Ticket:
+        """Queue a request to a variant whose endpoint is asynchronous. Raises ValidationError."""
+        ...
+
+
 class Runtime:
     """Invocations of the endpoints of a region."""
 
-    def __init__(self, endpoints: Endpoints) -> None:
-        self._endpoints = endpoints
+    def __init__(self, endpoints: Endpoints, dispatcher: Dispatcher) -> None:
+        self._endpoints, self._dispatcher = endpoints, dispatcher
         self.operations: Mapping[str, Operation] = {
             "InvokeEndpoint": self.invoke_endpoint,
             "InvokeEndpointWithResponseStream": self.invoke_endpoint_with_response_stream,
+            "InvokeEndpointAsync": self.invoke_endpoint_async,
         }
 
     def supports(self, operation: str) -> bool:
@@ -58,18 +70,38 @@ class Runtime:
     async def invoke_endpoint(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
         """One request to a variant's container; anything it answers but 2xx is a ModelError."""
         name = params["EndpointName"]
-        variant = await self._endpoints.variant(name, params.get("TargetVariant"))
+        variant = await self._variant(params)
         request = container_request(params, REAL_TIME_SECONDS)
-        answer = await _good(caller, name, variant.instance().invoke(request))
+        answer = await good(caller, name, variant.instance().invoke(request))
         return {"Body": answer.body, **_members(answer, variant.plan.name)}
 
     async def invoke_endpoint_with_response_stream(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
         """One request whose answer is passed on as the container makes it."""
         name = params["EndpointName"]
-        variant = await self._endpoints.variant(name, params.get("TargetVariant"))
+        variant = await self._variant(params)
         request = container_request(params, STREAM_SECONDS)
-        answer = await _good(caller, name, variant.instance().stream(request))
+        answer = await good(caller, name, variant.instance().stream(request))
         return {"Body": PayloadParts(answer), **_members(answer, variant.plan.name)}
+
+    async def invoke_endpoint_async(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """A request that is queued, to be answered where the endpoint's config says."""
+        variant = await self._variant(params, asynchronous=True)
+        ticket = self._dispatcher.accept(caller, variant, params)
+        return {
+            "InferenceId": ticket.params["InferenceId"],
+            "OutputLocation": ticket.output,
+            "FailureLocation": ticket.failure or None,
+        }
+
+    async def _variant(self, params: Mapping[str, Any], *, asynchronous: bool = False) -> Variant:
+        """The variant that is to answer; raises ValidationError if there is none that answers in this way."""
+        name = params["EndpointName"]
+        variant = await self._endpoints.variant(name, params.get("TargetVariant"))
+        if (variant.plan.asynchronous is not None) != asynchronous:
+            raise ValidationError(
+                f"Endpoint {name} of account 000000000000 does not support this inference type."
+            )
+        return variant
 
 
 class PayloadParts:
@@ -125,7 +157,7 @@ def container_request(params: Mapping[str, Any], limit: float) -> Request:
     return Request(str(uuid.uuid4()), headers, body, limit)
 
 
-async def _good(caller: Caller, endpoint: str, answering: Awaitable[ContainerAnswer]) -> ContainerAnswer:
+async def good(caller: Caller, endpoint: str, answering: Awaitable[ContainerAnswer]) -> ContainerAnswer:
     """The container's answer, if it is one that SageMaker passes on. Raises ModelError, Throttling."""
     try:
         answer = await answering

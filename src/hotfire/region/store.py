@@ -49,6 +49,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
              upload TEXT, number INTEGER, size INTEGER NOT NULL, modified REAL NOT NULL, etag TEXT NOT NULL,
              checksums TEXT NOT NULL, PRIMARY KEY (upload, number)) WITHOUT ROWID""",
     ),
+    (
+        # The numbers are never given again: who has seen one has seen all below.
+        """CREATE TABLE tickets (
+             number INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL, aws_region TEXT NOT NULL,
+             received REAL NOT NULL, expires REAL NOT NULL, seconds REAL NOT NULL, params TEXT NOT NULL,
+             output TEXT NOT NULL, failure TEXT NOT NULL, body BLOB)""",
+        "CREATE INDEX tickets_by_endpoint ON tickets (endpoint, number)",
+    ),
 )
 """The statements that lead from each version of the schema to the next; never changed, only added to."""
 

@@ -31,12 +31,14 @@ from hotfire.region.buckets import Buckets
 from hotfire.region.caller import LONGEST_WAIT, Caller, Operation
 from hotfire.region.census import Census
 from hotfire.region.control import Control
+from hotfire.region.dispatcher import Dispatcher
 from hotfire.region.endpoints import Endpoints
 from hotfire.region.identity import Identity
 from hotfire.region.journal import Journal
 from hotfire.region.leases import Hold, Leases
 from hotfire.region.logs import Logs
 from hotfire.region.private import Private
+from hotfire.region.queue import Queue
 from hotfire.region.requirements import PythonEnvironments
 from hotfire.region.runtime import Runtime
 from hotfire.region.store import Store
@@ -81,7 +83,9 @@ class Region:
         blueprints = Blueprints(self._store, self._trees, buckets, self._environments, python)
         self._endpoints = Endpoints(self._store, self._trees, instances, blueprints, self._print)
         self._leases = Leases(self._store, self._trees, self._endpoints, blueprints)
-        runtime = Runtime(self._endpoints)
+        self._dispatcher = Dispatcher(Queue(self._store), buckets, self._endpoints, self._print)
+        self._endpoints.on_delete = self._dispatcher.abandon
+        runtime = Runtime(self._endpoints, self._dispatcher)
         self.services: Mapping[str, tuple[Service, Operations]] = {
             "sagemaker": (Service("sagemaker"), Control(self._store, self._endpoints)),
             "sagemaker-runtime": (Service("sagemaker-runtime"), runtime),
@@ -103,6 +107,7 @@ class Region:
         self._leases.clear()
         self._trees.remove(self._endpoints.trees_in_use())
         self._endpoints.resume()
+        self._dispatcher.resume()
         self._flusher = asyncio.get_running_loop().create_task(self._flush())
 
     def stop(self) -> None:
@@ -118,6 +123,7 @@ class Region:
         """End everything; requests in hand are answered."""
         if self._flusher is not None:
             self._flusher.cancel()
+        await self._dispatcher.close()
         await self._endpoints.close()
         self._environments.close()
         self._census.close()
