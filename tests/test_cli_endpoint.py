@@ -31,13 +31,13 @@ class FakeDeployer:
 
     def __init__(self, status: Status | None = None, events: Iterator[LogEvent] | None = None) -> None:
         self._status, self._events = status, events or iter(())
-        self.follow: bool | None = None
+        self.asked: tuple[float | None, int | None, bool] | None = None
 
     def status(self) -> Status | None:
         return self._status
 
-    def log_events(self, *, follow: bool) -> Iterator[LogEvent]:
-        self.follow = follow
+    def log_events(self, since: float | None, *, lines: int | None, follow: bool) -> Iterator[LogEvent]:
+        self.asked = (since, lines, follow)
         return self._events
 
 
@@ -158,10 +158,34 @@ def test_to_end_what_follows_is_no_error(
     fake = FakeDeployer(events=interrupted())
     given(monkeypatch, fake)
     assert run(["logs", "-f"]) == 0
-    assert fake.follow is True
+    assert fake.asked == (None, 100, True)
     assert "Interrupted" not in capsys.readouterr().err
 
 
 def test_to_end_a_list_is_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, FakeDeployer(events=interrupted()))
     assert run(["logs"]) == 130
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        ([], (None, 100, False)),
+        (["-n", "5"], (None, 5, False)),
+        (["--lines", "0", "-f"], (None, 0, True)),
+        (["--since", "1970-01-01T00:01:00Z"], (60.0, None, False)),
+        (["--since", "1970-01-01T00:01:00Z", "-n", "5"], (60.0, 5, False)),
+    ],
+)
+def test_the_last_lines_are_shown_or_all_since_a_time(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], asked: tuple[float | None, int | None, bool]
+) -> None:
+    fake = FakeDeployer()
+    given(monkeypatch, fake)
+    assert run(["logs", *arguments]) == 0
+    assert fake.asked == asked
+
+
+def test_a_time_that_is_none_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["logs", "--since", "yesterday"]) == 2
+    assert "'yesterday' is no time: say 10m, 2h, 1d or 2026-11-22T10:00:00" in capsys.readouterr().err

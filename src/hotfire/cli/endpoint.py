@@ -11,6 +11,7 @@ import click
 from hotfire.cli import options
 from hotfire.cli.deployment import deployer, page
 from hotfire.cli.output import Output
+from hotfire.cli.since import since as moment
 from hotfire.deploy_env import SERVING
 from hotfire.environment import Environment
 from hotfire.wanted import tag_value
@@ -18,6 +19,7 @@ from hotfire.wanted import tag_value
 if TYPE_CHECKING:
     from hotfire.deployment import LogEvent, Status
 
+DEFAULT_LINES = 100
 _COLORS = {"InService": "green", "Failed": "red", "OutOfService": "red"}
 
 
@@ -35,13 +37,30 @@ def status(output: Output, environment: Environment) -> None:
 
 @click.command()
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option(
+    "--since",
+    callback=moment,
+    metavar="TIME",
+    help="All lines since then: 10m, 2h, 1d (ago), or 2026-11-22T10:00:00.",
+)
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(0),
+    metavar="N",
+    help=f"The last N lines alone; {DEFAULT_LINES} where no --since is given.",
+)
 @options.json
 @options.environment
-def logs(output: Output, environment: Environment, follow: bool) -> None:
-    """Show what the model printed."""
+def logs(
+    output: Output, environment: Environment, follow: bool, since: float | None, lines: int | None
+) -> None:
+    """Show what the model printed: the last lines, or all since a time."""
     if follow:
         gc.enable()  # which a short command does without
-    events = deployer(output, environment).log_events(follow=follow)
+    if lines is None and since is None:
+        lines = DEFAULT_LINES
+    events = deployer(output, environment).log_events(since, lines=lines, follow=follow)
     try:
         for event in events:
             _show_event(output, event)
