@@ -7,7 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,13 @@ def output_fn(prediction, accept):
 
 
 class Machine:
-    """One user of this machine, whose region has a home of its own."""
+    """One user of this machine, whose region has a home of its own.
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    `enter` is the command, if any, that runs a program where this user is.
+    """
+
+    def __init__(self, home: Path, enter: Sequence[str] = ()) -> None:
+        self.home, self._enter = home, tuple(enter)
         self._mark = secrets.token_hex(8)
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_USER)},
@@ -72,7 +75,7 @@ class Machine:
     ) -> subprocess.CompletedProcess[str]:
         """Run any program to its end."""
         return subprocess.run(
-            command,
+            [*self._enter, *command],
             cwd=at or self.home,
             env=self.environment(**variables),
             # An empty one by default, not that of whoever runs the tests.
@@ -192,12 +195,12 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Machine]]:
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Machine]]:
     """Makes users, each with a home of its own; in the end nothing of them may be left."""
     made: list[Machine] = []
 
-    def make() -> Machine:
-        made.append(Machine(tmp_path_factory.mktemp("home")))
+    def make(enter: Sequence[str] = ()) -> Machine:
+        made.append(Machine(tmp_path_factory.mktemp("home"), enter))
         return made[-1]
 
     yield make
