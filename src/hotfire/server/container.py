@@ -9,7 +9,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hotfire.errors import DeadlineExceeded, InstanceError, LoadFailed, QueueFull
@@ -107,19 +107,18 @@ class Container:
         except BadRequest as error:
             return _refusal(error.status, error.kind, error.message)
         place = path.rstrip("/").split("/")
-        model = _model_asked(place, parameters.get("model_name", ""))
-        if model is None:
+        asked = _asked(place, parameters.get("model_name", ""))
+        if asked is None:
             return self._elsewhere(scope["method"], place)
-        name, version = model
-        if name != _MODEL:
-            return _refusal(404, "ModelNotFoundException", f"Model not found: {name}")
-        if version not in ("", _VERSION):
-            message = f"Model version: {version} does not exist for model: {name}"
+        if asked.name != _MODEL:
+            return _refusal(404, "ModelNotFoundException", f"Model not found: {asked.name}")
+        if asked.version not in ("", _VERSION):
+            message = f"Model version: {asked.version} does not exist for model: {asked.name}"
             return _refusal(404, "ModelVersionNotFoundException", message)
         if scope["method"] == "OPTIONS":
             return _json(200, _DESCRIPTION)
-        # TorchServe's newer address leaves the query out of the request's fields.
-        return await self._invoke(scope, body, "" if place[1] == "predictions" else query)
+        # TorchServe's newer addresses leave the query out of the request's fields.
+        return await self._invoke(scope, body, "" if asked.added else query, asked.added)
 
     def _elsewhere(self, method: str, place: list[str]) -> Answer:
         """What is said at an address that is not one of the model's."""
@@ -138,11 +137,14 @@ class Container:
                 return _refusal(405, "MethodNotAllowedException", _NOT_ALLOWED)
         return _refusal(404, "ResourceNotFoundException", _NOT_FOUND)
 
-    async def _invoke(self, scope: Mapping[str, Any], body: bytes, query: str) -> Answer:
+    async def _invoke(
+        self, scope: Mapping[str, Any], body: bytes, query: str, added: Mapping[str, str]
+    ) -> Answer:
         await self._settled.wait()
         if self._failure is not None:
             return self._failure
-        request = Request(str(uuid.uuid4()), _headers(scope, len(body)), body, _NO_LIMIT, query)
+        headers = {**_headers(scope, len(body)), **added}
+        request = Request(str(uuid.uuid4()), headers, body, _NO_LIMIT, query)
         streams = self._streams and scope["method"] != "HEAD" and scope["http_version"] != "1.0"
         try:
             answer = await (self._instance.stream if streams else self._instance.invoke)(request)
@@ -187,23 +189,33 @@ _DESCRIPTION = {
 }
 
 
-def _model_asked(place: list[str], model_name: str) -> tuple[str, str] | None:
-    """The model and the version that an address asks for a prediction; None if it is not such an address."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The model and the version that are asked for a prediction, and what the address adds to the headers."""
+
+    name: str
+    version: str = ""
+    added: Mapping[str, str] = field(default_factory=dict)
+
+
+def _asked(place: list[str], model_name: str) -> _Asked | None:
+    """What an address asks for; None if it is not one of a model's."""
     match place:
         case ["", "ping" | "api-description", *_]:
             return None
         case ["", "invocations"]:
-            return model_name or _MODEL, ""
-        case ["", "predictions", name, version]:
-            return name, version
-        case ["", "predictions", name, *_] | ["", "models", name, "invoke"]:
-            return name, ""
+            return _Asked(model_name or _MODEL)
+        case ["", "predictions" | "explanations" as kind, name, *rest]:
+            added = {"explain": str(kind == "explanations"), "url_path": "/".join(rest[1:])}
+            return _Asked(name, "".join(rest[:1]), added)
+        case ["", "models", name, "invoke"]:
+            return _Asked(name)
         case ["", "models" | "invocations" | "predictions", *_]:
             return None
         case ["", name, "predict"]:
-            return name, ""
+            return _Asked(name)
         case ["", name, version, "predict"]:
-            return name, version
+            return _Asked(name, version)
     return None
 
 
