@@ -216,7 +216,7 @@ def test_require_says_all_errors_and_where(handler: Handler) -> None:
         f"{path}:1: model_fn has 0 parameters",
         f"{path}:2: predict_fn has 1 parameter",
     ]
-    assert raised.value.advice == "Write `def model_fn(model_dir):`, or add `context` as its last parameter."
+    assert raised.value.advice.endswith("as its last parameter. `hotfire check` shows the others.")
 
 
 def test_a_warning_stops_nothing(handler: Handler) -> None:

@@ -191,8 +191,8 @@ HINTS = (
         "worker-time-out",
         r"Worker (?:died|did not respond)|response timed? ?out|"
         r"Your invocation timed out|model did not respond in time|Backend worker did not respond",
-        "The handler took too long: make predict_fn faster, take a larger instance, or raise "
-        "SAGEMAKER_MODEL_SERVER_TIMEOUT in `container_env` (SageMaker itself ends a request after 60 s).",
+        "The handler took too long: make predict_fn faster or take a larger instance; SageMaker itself ends "
+        "a real-time request after 60 s, the container by TS_DEFAULT_RESPONSE_TIMEOUT in `container_env`.",
     ),
     _hint(
         "archive",

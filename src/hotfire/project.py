@@ -6,11 +6,14 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from hotfire import preflight
+from hotfire import preflight, tracing
 from hotfire.environment import Environment, home
 from hotfire.errors import ArchiveError, ProjectError
 from hotfire.hashes import HashCache
 from hotfire.model_data import ModelData
+from hotfire.preflight import rules
+from hotfire.preflight.rules import Verdict
+from hotfire.preflight.subject import Subject
 from hotfire.sources import Sources, collect
 
 _GIT_SECONDS = 5.0
@@ -32,14 +35,34 @@ def collected(environment: Environment) -> ModelData:
 
     Raises HandlerError for what preflight finds to be wrong, ProjectError, ArchiveError.
     """
+    data, verdict = inspected(environment, only_local=environment.is_local)
+    preflight.require(verdict.findings)
+    warnings = (
+        f"{finding.place}: {finding.message} [{finding.rule}]"
+        for finding in verdict.findings
+        if finding.severity == "warning"
+    )
+    return replace(data, notes=(*warnings, *data.notes))
+
+
+def inspected(environment: Environment, *, only_local: bool = False) -> tuple[ModelData, Verdict]:
+    """The project's model data and what preflight finds; with `only_local` nothing that is about AWS.
+
+    Raises HandlerError for a handler that cannot be read, ConfigError for wrong rules in `preflight`,
+    ProjectError, ArchiveError.
+    """
+    subject, data = examined(environment)
+    return data, rules.judge(subject, only_local=only_local)
+
+
+def examined(environment: Environment) -> tuple[Subject, ModelData]:
+    """What preflight judges of the project, and its model data."""
     origin = sources(environment)
     # Without the places first: a handler that cannot be parsed cannot be collected for either.
     preflight.require(preflight.check(origin.handler))
-    data = collect(origin, HashCache(home() / "hashes.json"))
-    findings = preflight.check(origin.handler, [entry.place for entry in data.entries])
-    preflight.require(findings)
-    warnings = (f"{finding.place}: {finding.message}" for finding in findings)
-    return replace(data, notes=(*warnings, *data.notes))
+    traced = tracing.modules(origin.handler, origin.search_folders)
+    data = collect(origin, HashCache(home() / "hashes.json"), traced)
+    return rules.of_project(environment, data, origin.handler, origin.search_folders, traced), data
 
 
 def working_sha256(environment: Environment) -> str | None:

@@ -11,7 +11,7 @@ from hotfire.errors import ProjectError
 from hotfire.folders import HOTFIREIGNORE, Identity, Rules, files, identity
 from hotfire.hashes import HashCache
 from hotfire.model_data import Entry, ModelData, check_places, tree_sha256
-from hotfire.tracing import SearchFolder, Use
+from hotfire.tracing import Module, SearchFolder, Use
 
 CODE = "code/"
 REQUIREMENTS = "requirements.txt"
@@ -43,15 +43,23 @@ class Sources:
     artifacts: tuple[Path, ...] = ()
     left_out: tuple[Path, ...] = ()
 
+    @property
+    def search_folders(self) -> tuple[SearchFolder, ...]:
+        """Where the handler's imports are found, here and in the container."""
+        beside = SearchFolder(self.handler.parent, CODE)
+        if self.source_dir is not None:
+            return SearchFolder(self.source_dir, CODE), beside
+        return beside, SearchFolder(self.root, "")
 
-def collect(sources: Sources, hashes: HashCache) -> ModelData:
-    """The model data of a project, hashed.
+
+def collect(sources: Sources, hashes: HashCache, traced: Sequence[Module] | None = None) -> ModelData:
+    """The model data of a project, hashed; `traced` are its sources, where they have been traced before.
 
     Raises ProjectError for a missing handler or artifact, ArchiveError for what model data cannot hold.
     """
     if not sources.handler.is_file():
         raise ProjectError(f"There is no handler {sources.handler}.", "Mend `entry_point` in config.yml.")
-    gathering = _Gathering(sources)
+    gathering = _Gathering(sources, traced)
     gathering.run()
     claims = gathering.claims.items()
     check_places(claims)
@@ -72,8 +80,8 @@ def _entry(place: str, source: Path, hashes: HashCache) -> Entry:
 class _Gathering:
     """The places that files of the project claim."""
 
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
+    def __init__(self, sources: Sources, traced: Sequence[Module] | None) -> None:
+        self._sources, self._traced = sources, traced
         self._rules = Rules((HOTFIREIGNORE,)).within(sources.root)
         self._left_out = _identities(sources.left_out)
         self.claims: dict[str, Path] = {}
@@ -81,8 +89,8 @@ class _Gathering:
 
     def run(self) -> None:
         sources = self._sources
-        folders = self._search_folders()
-        traced = tracing.modules(sources.handler, folders) if self._needs_trace() else []
+        folders = sources.search_folders
+        traced = self._trace() if self._needs_trace() else []
         imported = tracing.imported(traced, folders)
         named: list[Use] = []
         for artifact in sources.artifacts:
@@ -103,13 +111,10 @@ class _Gathering:
         self._take_along(imported)
         self._take_along(named)
 
-    def _search_folders(self) -> tuple[SearchFolder, ...]:
-        """Where the handler's imports are found, here and in the container."""
-        sources = self._sources
-        beside = SearchFolder(sources.handler.parent, CODE)
-        if sources.source_dir is not None:
-            return SearchFolder(sources.source_dir, CODE), beside
-        return beside, SearchFolder(sources.root, "")
+    def _trace(self) -> Sequence[Module]:
+        if self._traced is not None:
+            return self._traced
+        return tracing.modules(self._sources.handler, self._sources.search_folders)
 
     def _needs_trace(self) -> bool:
         """Not if all is named: the artifacts, and a `source_dir` that the handler lies in."""

@@ -99,6 +99,11 @@ def named(traced: Sequence[Module], root: Path) -> list[Use]:
     return list(uses.values())
 
 
+def is_own(name: str, folders: Sequence[SearchFolder]) -> bool:
+    """Whether a package or module of this name is the project's own."""
+    return _top(name, folders) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class _Path:
     """A relative path in a source, and whether it is built on `__file__`."""

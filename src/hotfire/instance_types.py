@@ -1,0 +1,54 @@
+"""What memory the common `ml.*` hosting types have; EC2's own figures for the type without `ml.`."""
+
+from __future__ import annotations
+
+GIB = 1 << 30
+
+_VCPUS = {"medium": 1, "large": 2, "xlarge": 4}
+"""Of a size; `Nxlarge` has N times as many as `xlarge`."""
+
+_GIB_PER_VCPU = {
+    **dict.fromkeys(("c5", "c5d", "c6g", "c6gd", "c6gn", "c6i", "c6in", "c7g", "c7i", "c8g"), 2.0),
+    **dict.fromkeys(("m5", "m5d", "m6g", "m6gd", "m6i", "m7i", "m8g", "g4dn", "g5", "g6"), 4.0),
+    **dict.fromkeys(("r5", "r5d", "r6g", "r6gd", "r6i", "r7gd", "r7i", "r8g", "g6e"), 8.0),
+    "m4": 4.0,
+}
+_GIB = {
+    "ml.t2.medium": 4.0,
+    "ml.t2.large": 8.0,
+    "ml.t2.xlarge": 16.0,
+    "ml.t2.2xlarge": 32.0,
+    "ml.c4.large": 3.75,
+    "ml.c4.xlarge": 7.5,
+    "ml.c4.2xlarge": 15.0,
+    "ml.c4.4xlarge": 30.0,
+    "ml.c4.8xlarge": 60.0,
+    "ml.p2.xlarge": 61.0,
+    "ml.p3.2xlarge": 61.0,
+    "ml.p3.8xlarge": 244.0,
+    "ml.p3.16xlarge": 488.0,
+    "ml.p4d.24xlarge": 1152.0,
+    "ml.p5.48xlarge": 2048.0,
+    "ml.inf1.xlarge": 8.0,
+    "ml.inf1.2xlarge": 16.0,
+    "ml.inf2.xlarge": 16.0,
+    "ml.inf2.8xlarge": 128.0,
+}
+
+
+def memory(instance_type: str) -> float | None:
+    """Bytes of memory of an instance; None if it is not known here."""
+    if instance_type in _GIB:
+        return _GIB[instance_type] * GIB
+    family, _, size = instance_type.removeprefix("ml.").partition(".")
+    vcpus = _vcpus(size)
+    if family not in _GIB_PER_VCPU or vcpus is None or not instance_type.startswith("ml."):
+        return None
+    return _GIB_PER_VCPU[family] * vcpus * GIB
+
+
+def _vcpus(size: str) -> int | None:
+    if size in _VCPUS:
+        return _VCPUS[size]
+    times = size.removesuffix("xlarge")
+    return 4 * int(times) if times.isdigit() and size.endswith("xlarge") else None

@@ -1,0 +1,119 @@
+"""What preflight judges: a project or an archive, and where it is to run."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from hotfire.environment import Environment
+from hotfire.errors import ImageError
+from hotfire.images import ImageLine, image_line, line_of_uri
+from hotfire.preflight.installed import Installed
+from hotfire.preflight.requirements import Requirements, read
+from hotfire.tracing import Module, SearchFolder
+
+CODE = "code/"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """All that rules look at.
+
+    `modules` are the handler and the sources of the project that it imports; `sizes` the bytes of each place
+    of the model data, None where that is not known; `environment` is None for an archive on its own; `origin`
+    the archive's file, where it is one.
+    """
+
+    handler: Path
+    root: Path
+    modules: tuple[Module, ...]
+    folders: tuple[SearchFolder, ...]
+    sizes: Mapping[str, int] | None = None
+    sources: Mapping[str, Path] = field(default_factory=dict)
+    requirements: Requirements = field(default_factory=Requirements)
+    environment: Environment | None = None
+    installed: Installed | None = None
+    origin: Path | None = None
+    today: date = field(default_factory=date.today)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is to run on this machine."""
+        return self.environment is not None and self.environment.is_local
+
+    @property
+    def image(self) -> ImageLine | None:
+        """The line of AWS's images that serves it, or would at AWS; None for another image."""
+        environment = self.environment
+        if environment is None:
+            return image_line()
+        if environment.serving != "toolkit":
+            return None
+        if environment.image is not None:
+            return line_of_uri(environment.image)
+        try:
+            return image_line(environment.framework_version, environment.py_version)
+        except ImageError:
+            return None
+
+    @property
+    def config(self) -> Path:
+        """The file that says where it runs."""
+        return self.environment.file if self.environment else self.origin or self.root
+
+    def line_of(self, *keys: str) -> int | None:
+        """The line of config.yml that holds a key of the environment."""
+        if self.environment is None:
+            return None
+        from hotfire.config_file import read as read_config
+        from hotfire.environment import variables_of_process
+
+        section = read_config(self.environment.file, self.environment.name, variables_of_process())
+        place = section.places.get(keys)
+        return place[0] if place else None
+
+    def holding(self, pattern: re.Pattern[bytes]) -> Iterator[Module]:
+        """The sources in whose text something stands: only these are worth to be walked through."""
+        for module in self.modules:
+            try:
+                text = module.file.read_bytes()
+            except OSError:
+                continue
+            if pattern.search(text):
+                yield module
+
+    def title(self, file: Path) -> str:
+        """A file as one names it in the project."""
+        return str(file.relative_to(self.root)) if file.is_relative_to(self.root) else str(file)
+
+
+def requirements_of(sources: Mapping[str, Path]) -> Requirements:
+    """What the model data asks to be installed, by its places."""
+    file = sources.get(f"{CODE}requirements.txt")
+    return read(file) if file else Requirements()
+
+
+def calls(module: Module) -> Iterator[ast.Call]:
+    """Every call that is written in a source."""
+    return (node for node in ast.walk(module.tree) if isinstance(node, ast.Call))
+
+
+def dotted(node: ast.AST) -> str:
+    """`torch.load` of an expression that is a name; empty for another one."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=name):
+            before = dotted(value)
+            return f"{before}.{name}" if before else f".{name}"
+    return ""
+
+
+def listed(words: Sequence[str], most: int = 3) -> str:
+    """The first few, and how many more there are."""
+    shown = ", ".join(words[:most])
+    return shown if len(words) <= most else f"{shown} and {len(words) - most} more"
