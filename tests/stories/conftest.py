@@ -75,7 +75,7 @@ class Machine:
     ) -> subprocess.CompletedProcess[str]:
         """Run any program to its end."""
         return subprocess.run(
-            [*self._enter, *command],
+            self._command(command, at or self.home),
             cwd=at or self.home,
             env=self.environment(**variables),
             # An empty one by default, not that of whoever runs the tests.
@@ -85,6 +85,21 @@ class Machine:
             timeout=SECONDS,
             check=False,
         )
+
+    def started(self, command: list[str], **variables: str) -> subprocess.Popen[str]:
+        """A program that goes on, whose output is read as it comes."""
+        return subprocess.Popen(
+            self._command(command, self.home),
+            cwd=self.home,
+            env=self.environment(**variables),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def _command(self, command: list[str], at: Path) -> list[str]:
+        # Who enters another place stands at its root.
+        return [*self._enter, "env", f"--chdir={at}", *command] if self._enter else command
 
     def told(self, *arguments: str, at: Path | None = None) -> Any:
         """What a command that succeeds says with `--json`."""
