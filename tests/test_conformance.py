@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import closing, suppress
 from http.client import HTTPResponse
 from pathlib import Path
@@ -28,6 +29,8 @@ from hotfire.instances.zygotes import Zygotes
 from hotfire.server import http
 from hotfire.server.container import Container
 
+CASES = list(cases())
+SETUPS = list(dict.fromkeys(case.setup for case in CASES))
 NUMPY = b"\x93NUMPY"
 TRACEBACK = b"Traceback (most recent call last):"
 
@@ -116,22 +119,29 @@ def zygotes(request: pytest.FixtureRequest, loop: Loop) -> Iterator[Zygotes]:
 
 @pytest.fixture(scope="module")
 def served(loop: Loop, zygotes: Zygotes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The setup that is served now: cases come setup by setup."""
-    now: dict[int, Served] = {}
+    """The setup that is served now: cases come setup by setup, and the next ones load meanwhile."""
+    started: dict[Setup, Future[Served]] = {}
+
+    async def start(setup: Setup, folder: Path) -> Served:
+        one = Served(ProcessHost(zygotes, folder / "instances"), folder, setup)
+        await one.start()
+        return one
+
+    def keep(wanted: list[Setup]) -> None:
+        for setup in [setup for setup in started if setup not in wanted]:
+            loop.run(started.pop(setup).result(120).stop())
+        for setup in wanted:
+            if setup not in started:
+                work = start(setup, tmp_path_factory.mktemp(setup.name))
+                started[setup] = asyncio.run_coroutine_threadsafe(work, loop.loop)
 
     def serve(setup: Setup) -> Served:
-        if id(setup) not in now:
-            while now:
-                loop.run(now.popitem()[1].stop())
-            folder = tmp_path_factory.mktemp(setup.name)
-            one = Served(ProcessHost(zygotes, folder / "instances"), folder, setup)
-            loop.run(one.start())
-            now[id(setup)] = one
-        return now[id(setup)]
+        place = SETUPS.index(setup)
+        keep(SETUPS[place : place + 3])
+        return started[setup].result(120)
 
     yield serve
-    for old in now.values():
-        loop.run(old.stop())
+    keep([])
 
 
 def send(port: int, case: Case) -> tuple[int, dict[str, str], bytes]:
@@ -185,7 +195,7 @@ def is_same(case: Case, body: bytes) -> bool:
     return comparable(case, body) == comparable(case, case.body)
 
 
-@pytest.mark.parametrize("case", list(cases()), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_answers_as_aws_does(case: Case, served: Any) -> None:
     server = served(case.setup)
     status, headers, body = send(server.port, case)

@@ -13,7 +13,7 @@ OURS = Path(__file__).parent
 SHARED = OURS.parent.parent.parent / "shared" / "conformance"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Setup:
     """A container: its name, its variables, and its model's files by place."""
 

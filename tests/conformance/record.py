@@ -171,6 +171,7 @@ def furnish(setup: Setup, python: Path, model: Path) -> dict[str, str]:
         (model / setup.place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(HERE / "handlers" / f"{setup.handler}.py", model / setup.place)
     for place in setup.files:
+        (model / place).parent.mkdir(parents=True, exist_ok=True)
         (model / place).touch()
     if setup.scripted:
         (model / setup.scripted).parent.mkdir(exist_ok=True)

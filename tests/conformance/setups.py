@@ -68,6 +68,89 @@ PREDICTIONS = (
     "|collections.OrderedDict(b=1, a=2)"
 )
 
+QUESTIONS = (
+    "model|type(context).__name__|context.model_name|context.manifest|context.explain|context.model_yaml_config"
+    "|{name: value for name, value in context.system_properties.items() if name != 'model_dir'}"
+    "|context.stopping_criteria|context.header_key_sequence_id|len(context.get_request_id(0))"
+    "|len(context.get_request_id())|context.get_request_id(1)|list(context.request_ids)"
+    "|context.get_request_header(0, 'content-type')|context.get_request_header(0, 'Content-Type')"
+    "|context.get_request_header(0, 'nothing')|context.get_request_header(1, 'Accept')"
+    "|context.get_request_header(-1, 'Accept')|context.get_all_request_header(1)"
+    "|len(context.request_processor)|type(context.request_processor).__name__"
+    "|sorted(name for name in dir(context.request_processor[0]) if name[0] != '_')"
+    "|context.request_processor[0].get_request_property('Accept')|context.get_response_status(0)"
+    "|context.get_response_content_type(0)|context.get_response_headers(0)|context.get_sequence_id(0)"
+    "|context.set_response_status(200, 'x', 3)|context.set_all_response_status(200)"
+    "|context.request_processor[0].get_response_status_code()"
+    "|context.request_processor[0].get_response_header()|context.request_processor[0].get_response_header('a')"
+    "|context.request_processor[0].get_response_headers()|context.metrics.request_ids == context.request_ids"
+    "|context.metrics.add_counter('a', 1)|context.metrics.add_time('a', 1.5, 0, 's')"
+    "|context.metrics.add_time('c', 1, unit='h')|context.metrics.add_size('d', 1, None, 'kB')"
+    "|context.metrics.add_size('e', 1, unit='x')|context.metrics.add_percent('f', 50)"
+    "|context.metrics.add_error('g', 'bad')|context.metrics.add_metric('h', 1, 'unit')"
+    "|context.metrics.add_counter('j', 'x')|context.metrics.add_counter('k', -1)|context == context"
+    "|hash(context)|context.nothing|setattr(context, 'mine', 1)|__name__|__package__|__spec__.name"
+    "|logging.getLogger().level|len(logging.getLogger().handlers)|os.path.relpath(__file__)"
+    "|os.path.basename(os.getcwd())|sys.modules[__name__].__dict__ is globals()"
+    "|torch.is_grad_enabled()|torch.is_inference_mode_enabled()|threading.active_count()"
+    "|threading.current_thread() is threading.main_thread()|signal.getsignal(signal.SIGINT)"
+    "|sys.flags.dont_write_bytecode|sys.stdout.encoding|sys.stdout.isatty()|sys.getrecursionlimit()"
+)
+
+MORE_FAILURES = {
+    "teapot": "raise Teapot()",
+    "status_attribute": "raise WithStatus('gone')",
+    "chained": "try:\n 1 / 0\nexcept ZeroDivisionError as e:\n raise RuntimeError('outer') from e",
+    "assertion": "assert 1 == 2, 'not so'",
+    "bare_assertion": "assert False",
+    "name": "nobody",
+    "attribute": "None.nothing",
+    "index": "[][1]",
+    "no_file": "open('/nowhere/file')",
+    "import": "import nobody_at_all",
+    "division": "1 / 0",
+    "decoding": "b'\\xff'.decode()",
+    "json": "json.loads('{')",
+    "syntax": "eval('1 +')",
+    "not_implemented": "raise NotImplementedError",
+    "class_only": "raise ValueError",
+    "not_an_exception": "raise 5",
+    "timeout": "raise TimeoutError('late')",
+    "connection": "raise ConnectionResetError(104, 'reset')",
+    "end_of_generator": "raise GeneratorExit",
+    "cancelled": "import asyncio; raise asyncio.CancelledError('c')",
+    "number": "raise ValueError(7)",
+    "nothing": "raise ValueError(None)",
+    "bytes": "raise ValueError(b'b')",
+    "traceback": "raise ValueError('Traceback')",
+    "toolkit_299": "raise BaseInferenceToolkitError(299, 'm', 'P')",
+    "toolkit_500": "raise BaseInferenceToolkitError(500, 'm', 'P')",
+    "toolkit_599": "raise BaseInferenceToolkitError(599, 'm', 'P')",
+    "toolkit_none": "raise BaseInferenceToolkitError(None, 'm', 'P')",
+    "toolkit_float": "raise BaseInferenceToolkitError(400.0, 'm', 'P')",
+    "toolkit_http": "raise BaseInferenceToolkitError(http.HTTPStatus.NOT_FOUND, 'm', 'P')",
+    "toolkit_dict": "raise BaseInferenceToolkitError(400, {'a': 1}, 'P')",
+    "toolkit_bytes": "raise BaseInferenceToolkitError(400, b'm', 'P')",
+    "toolkit_no_message": "raise BaseInferenceToolkitError(400, None, 'P')",
+    "toolkit_empty": "raise BaseInferenceToolkitError(400, '', '')",
+    "toolkit_lines": "raise BaseInferenceToolkitError(400, 'a\\r\\nb', 'P\\r\\nQ')",
+    "toolkit_letters": "raise BaseInferenceToolkitError(400, 'caf\u00e9', 'P')",
+    "toolkit_phrase_in_letters": "raise BaseInferenceToolkitError(400, 'm', 'caf\u00e9')",
+    "generic_phrase": "raise GenericInferenceToolkitError(429, 'slow', 'Too Many')",
+    "generic_unknown": "raise GenericInferenceToolkitError(499, 'm')",
+    "generic_text": "raise GenericInferenceToolkitError('422', 'm')",
+    "mute_cuda": "raise MuteCuda()",
+    "segfault": "os.kill(os.getpid(), 11)",
+    "terminated": "os.kill(os.getpid(), 15); time.sleep(5)",
+    "interrupted": "os.kill(os.getpid(), 2); time.sleep(5)",
+    "stopped": "raise StopAsyncIteration",
+    "warning": "raise UserWarning('w')",
+    "noted": "e = ValueError('a'); e.add_note('note'); raise e",
+    "long_line": "raise ValueError('z' * 3000)",
+    "tabs": "raise ValueError('a\\tb\\x00c')",
+    "emoji_key": "{}['\u2603']",
+}
+
 HANDLERS = (
     "starred",
     "defaulted",
@@ -84,7 +167,14 @@ HANDLERS = (
     "before_and_after",
     "transform",
     "alone",
+    "decorated",
+    "methods",
+    "both_outputs",
+    "transform_and_default",
 )
+
+
+ONLY = ("only_input", "only_output", "only_predict")
 
 
 def setups() -> list[Setup]:
@@ -96,10 +186,13 @@ def setups() -> list[Setup]:
         Setup("seen", seen(), "seen"),
         Setup("told", answers(), "told"),
         Setup("raised", failures(), "raised"),
+        Setup("failed", more_failures(), "raised"),
+        Setup("managed", managed(), "seen"),
         Setup("forms", forms(), "seen"),
         Setup("addresses", addresses(), "seen"),
         Setup("edges", edges(), "seen"),
         Setup("returned", results(), "returned"),
+        Setup("asked", [say(n, e) for n, e in numbered("asked", QUESTIONS)], "asked"),
         Setup("decoded", decoded(), scripted="model.pt"),
         Setup("encoded", encoded(), "encoded"),
         *[Setup("handler_" + name, [say(letter) for letter in "abcd"], name) for name in HANDLERS],
@@ -107,7 +200,46 @@ def setups() -> list[Setup]:
         Setup("at_root", [say("a")], "lambdas", "mine.py", {"SAGEMAKER_PROGRAM": "mine.py"}, ["model.bin"]),
         Setup("accepting", defaults, environment=given, scripted="only.pth"),
         Setup("nested", [Ask("a")], scripted="inner/model.pt"),
+        *more(),
         Setup("sized", sizes, "sized", environment={**limits, "TS_MAX_RESPONSE_SIZE": "100"}),
+    ]
+
+
+def more() -> list[Setup]:
+    """Handlers beside other files, and variables of the environment."""
+    octets = kinds("application/octet-stream")
+    types = f"{JSON}|{CSV}|{NPY}|{NPZ}|text/plain|image/png|application/jsonlines|"
+    accepted = [Ask("none", headers=kinds(JSON, None)), Ask("any", headers=kinds(JSON, "*/*")), Ask("json")]
+    accepting = {"nothing": "", "several": "a/b, text/csv", "npy": NPY}
+    programs = {"in_folder": "sub/serve.py", "absolute": "/opt/ml/model/code/inference.py"}
+    beside = ["code/sibling.py", "code/lib/__init__.py", "code/lib/deep.py", "at_the_root.py"]
+    mine = {"MINE": "a b=c", "MINE_2": "", "SAGEMAKER_TS_RESPONSE_TIMEOUT": "1"}
+    return [
+        *[Setup(f"handler_{name}", [Ask("a")], name, scripted="model.pt") for name in ONLY],
+        Setup("handler_imports", [Ask("a")], "imports", files=beside),
+        Setup(
+            "handler_transform_kinds",
+            [Ask(name, b"abc", kinds(kind)) for name, kind in numbered("type", types)],
+            "transform_kinds",
+        ),
+        Setup("handler_modified_input", [Ask("a", b"abc", octets)], "modified_input"),
+        Setup("environment", [Ask("a")], "environment", environment=mine),
+        *[
+            Setup(
+                name, [Ask("a")], "lambdas", environment={"SAGEMAKER_PROGRAM": program}, scripted="model.pt"
+            )
+            for name, program in programs.items()
+        ],
+        Setup("dashed", [Ask("a")], "lambdas", "code/my-serve.py", {"SAGEMAKER_PROGRAM": "my-serve.py"}),
+        *[
+            Setup(
+                f"accepting_{name}",
+                accepted,
+                environment={"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": accept},
+                scripted="a.pt",
+            )
+            for name, accept in accepting.items()
+        ],
     ]
 
 
@@ -213,6 +345,40 @@ def failures() -> list[Ask]:
         if name in DEADLY:
             asks.append(say(f"after_{name}", ["", ""]))
     return asks
+
+
+def more_failures() -> list[Ask]:
+    """Rarer failures, each with a request after it."""
+    asks = []
+    for name, statement in MORE_FAILURES.items():
+        asks += [say(name, ["predict", statement]), say(f"after_{name}", ["", ""])]
+    return asks
+
+
+def managed() -> list[Ask]:
+    """The addresses of TorchServe's own interface."""
+    got = (
+        "/models/model/2.0|/models/x/1.0|/predictions/model|/predictions/model/1.0|/predictions|/explanations/model"
+        "|/v2/models|/v2|/invocations|/model|/model/|/ping/ping|/execution-parameters|/metrics?name[]=a|/kill"
+        "|/index.html|/%70ing|/PING|/ping%20|/.|/..|/ping/..|/invocations/../ping|/?a=b|/%2F|/%00"
+    )
+    posted = (
+        "/models|/models?url=nowhere.mar|/models/model/1.0|/predictions/model|/predictions/model/1.0"
+        "|/predictions/model/1.0/|/predictions/model/1.0/a/b|/predictions/model/1.0/a/b?c=d|/predictions/model/2.0/a"
+        "|/predictions/model?a=b|/predictions/model/a|/explanations/model|/explanations/model/1.0|/explanations/x"
+        "|/explanations|/explanations/model?a=b|/invocations/model|/model/invoke|/models/model/1.0/invoke"
+        "|/models/model/predict|/metrics|/model/x/predict"
+    )
+    return [
+        *[get(name, path) for name, path in numbered("get", got)],
+        *[Ask(name, path=path) for name, path in numbered("post", posted)],
+        *[Ask(name, None, (), "PUT", path) for name, path in numbered("put", "/models|/models/model/2.0")],
+        *[
+            Ask(name, None, (), "DELETE", path)
+            for name, path in numbered("delete", "/models|/models/model/2.0")
+        ],
+        Ask("after"),
+    ]
 
 
 def forms() -> list[Ask]:

@@ -1,8 +1,10 @@
 """Runs a statement of the request's in the function that the request names."""
 
+import http  # noqa: F401  # statements use them
 import json
-import os  # noqa: F401  # statements use them
+import os  # noqa: F401
 import sys  # noqa: F401
+import time  # noqa: F401
 
 from sagemaker_inference.errors import (  # noqa: F401
     BaseInferenceToolkitError,
@@ -14,6 +16,20 @@ from sagemaker_inference.errors import (  # noqa: F401
 class Mute(Exception):
     def __str__(self):
         raise RuntimeError("mute")
+
+
+class MuteCuda(Exception):
+    def __str__(self):
+        raise RuntimeError("CUDA error")
+
+
+class Teapot(BaseInferenceToolkitError):
+    def __init__(self):
+        super().__init__(418, "short and stout", "I am a teapot")
+
+
+class WithStatus(Exception):
+    status_code = 404
 
 
 def obey(here, where, statement):

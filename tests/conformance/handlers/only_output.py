@@ -1,0 +1,2 @@
+def output_fn(prediction, accept):
+    return repr(prediction), "text/plain"
