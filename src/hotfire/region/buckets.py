@@ -152,6 +152,13 @@ class Buckets:
             self.staging.mkdir(parents=True, exist_ok=True)
         return self.staging / secrets.token_hex(16)
 
+    def clear(self) -> None:
+        """Remove what was to become an object when the last region ended."""
+        if self.staging.is_dir():
+            for path in self.staging.iterdir():
+                if not path.is_dir():
+                    path.unlink()
+
     def find(self, bucket: str, key: str) -> Stored | None:
         """An object that is there."""
         path = self.file(bucket, key)

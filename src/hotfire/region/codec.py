@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 from hotfire.errors import SerializationException
 
@@ -222,12 +222,15 @@ def _map_from_form(shape: Any, node: dict[str, Any], path: str) -> dict[str, Any
 
 def to_xml(shape: Any, value: Any, tag: str) -> str:
     """A value of a shape as an XML element."""
+    attributes = ""
     match shape.type_name:
         case "structure":
+            held = {name: member for name, member in shape.members.items() if value.get(name) is not None}
+            attributes = _attributes(shape, value, held)
             inner = "".join(
                 to_xml(member, value[name], member.serialization.get("name", name))
-                for name, member in shape.members.items()
-                if value.get(name) is not None
+                for name, member in held.items()
+                if not member.serialization.get("xmlAttribute")
             )
         case "list":
             item_tag = shape.member.serialization.get("name", "member")
@@ -238,7 +241,20 @@ def to_xml(shape: Any, value: Any, tag: str) -> str:
             inner = "".join(_entry_to_xml(shape, key, item) for key, item in value.items())
         case _:
             inner = xml_text(to_text(shape, value))
-    return f"<{tag}>{inner}</{tag}>"
+    return f"<{tag}{attributes}>{inner}</{tag}>"
+
+
+def _attributes(shape: Any, value: Any, held: Mapping[str, Any]) -> str:
+    """The members of a structure that stand in its element's tag, with the name space of their prefix."""
+    found = [
+        f" {member.serialization['name']}={quoteattr(to_text(member, value[name]))}"
+        for name, member in held.items()
+        if member.serialization.get("xmlAttribute")
+    ]
+    space = shape.metadata.get("xmlNamespace", shape.serialization.get("xmlNamespace"))
+    if found and space:
+        found.insert(0, f" xmlns:{space['prefix']}={quoteattr(space['uri'])}")
+    return "".join(found)
 
 
 def _entry_to_xml(shape: Any, key: str, value: Any) -> str:

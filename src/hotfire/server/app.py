@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import inspect
 import json
 import logging
@@ -46,6 +47,7 @@ from hotfire.region.trees import Trees
 from hotfire.region.wire import Request, Response, Service
 from hotfire.server.gate import Gate, Scope, Visitors, scope
 from hotfire.server.http import read_body, send_flow
+from hotfire.server.objects import ObjectServer, signature
 
 WAIT_HEADER = "x-hotfire-wait"
 MOST_BYTES = 64 * 1024 * 1024
@@ -95,6 +97,7 @@ class Region:
         }
         names = {host, "127.0.0.1", "localhost", "[::1]"}
         self._gate = Gate(key, frozenset(f"{name}:{port}" for name in names))
+        self._objects = ObjectServer(home, buckets, self._census, self._gate, environment)
         visitors = Visitors(key, port)
         self._console = Console(self._store, runtime, visitors)
         self._private = Private(key, self._store, self._trees, instances, visitors, self._leases, self.stop)
@@ -104,6 +107,7 @@ class Region:
 
     def open(self) -> None:
         """Take up what the store says is there."""
+        self._objects.open()
         self._leases.clear()
         self._trees.remove(self._endpoints.trees_in_use())
         self._endpoints.resume()
@@ -114,6 +118,7 @@ class Region:
         """Begin to end: nobody is held any longer, and what has not come in whole is not waited for."""
         self._endpoints.release()
         self._leases.end()
+        self._objects.stop()
         for task in self._reading:
             if task is not None:
                 task.cancel()
@@ -125,6 +130,7 @@ class Region:
             self._flusher.cancel()
         await self._dispatcher.close()
         await self._endpoints.close()
+        await self._objects.close()
         self._environments.close()
         self._census.close()
         self._journal.close()
@@ -134,14 +140,18 @@ class Region:
         """Answer an HTTP request, by ASGI."""
         if given["type"] != "http":
             return
+        head = _head(given)
         with contextlib.suppress(ConnectionError):
-            response = await self._answer(given, receive)
+            signed = signature(head)
+            if signed is not None and signed.service == "s3":
+                await self._objects.serve(head, receive, send)
+                return
+            response = await self._answer(head, receive)
             await _send(send, response)
             if response.flow is not None:
                 await send_flow(receive, send, response.flow)
 
-    async def _answer(self, given: Scoped, receive: Any) -> Response:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in given["headers"]}
+    async def _answer(self, head: Request, receive: Any) -> Response:
         task = asyncio.current_task()
         self._reading.add(task)
         try:
@@ -152,8 +162,7 @@ class Region:
             self._reading.discard(task)
         if body is None:
             return Response(413, _CLOSE, b"")
-        path, query = given["raw_path"].decode("latin-1"), given["query_string"].decode("latin-1")
-        return await self.respond(Request(given["method"], path, query, headers, body))
+        return await self.respond(dataclasses.replace(head, body=body))
 
     async def respond(self, request: Request) -> Response:
         """The answer to a request, whosever it is."""
@@ -236,6 +245,13 @@ class Region:
         while True:
             await asyncio.sleep(_FLUSH_SECONDS)
             self._journal.flush()
+
+
+def _head(given: Scoped) -> Request:
+    """A request whose body is not read yet."""
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in given["headers"]}
+    path, query = given["raw_path"].decode("latin-1"), given["query_string"].decode("latin-1")
+    return Request(given["method"], path, query, headers, b"")
 
 
 def _service_name(request: Request, signed: Scope | None) -> str | None:
