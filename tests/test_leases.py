@@ -130,17 +130,24 @@ def test_an_edit_keeps_the_model(held: Held, project: Path, client: Callable[[st
     held.reload(project)
     source = HANDLER.replace("one", "two").replace('"model"', '"another"')
     (project / "code" / "serve.py").write_text(source)
-    result = held.reload(project, changes=[change(source, "transform_fn")])
+    result = held.reload(project, changes=[change(source, "transform_fn")], generation=1)
     assert result["kept"] is True
     assert ask(client, held.endpoint) == "two"
     assert held.event()["line"] == "loaded"  # once
+
+
+def test_an_edit_to_a_model_that_is_gone_is_a_load(held: Held, project: Path) -> None:
+    held.reload(project)
+    held.reload(project)
+    result = held.reload(project, changes=[change(HANDLER, "transform_fn")], generation=1)
+    assert (result["kept"], result["generation"]) == (False, 3)
 
 
 def test_what_cannot_be_edited_is_loaded_anew(
     held: Held, project: Path, client: Callable[[str], Any]
 ) -> None:
     held.reload(project)
-    result = held.reload(project, changes=[change(HANDLER, "no_such_function")])
+    result = held.reload(project, changes=[change(HANDLER, "no_such_function")], generation=1)
     assert result["kept"] is False
     assert ask(client, held.endpoint) == "one"
 

@@ -38,6 +38,8 @@ class Unleased:
 
     def reload(self, params: Mapping[str, Any]) -> None: ...
 
+    def try_again(self, params: Mapping[str, Any]) -> None: ...
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:

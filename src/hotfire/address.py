@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from hotfire import __version__
 from hotfire.errors import RegionError, RegionMismatch, RegionNotRunning
 
 if TYPE_CHECKING:
-    from http.client import HTTPConnection
+    from http.client import HTTPConnection, HTTPResponse
 
 REGION_NAME = "us-east-1"
 """The AWS region that clients are told; the local region answers to any."""
@@ -25,6 +25,7 @@ KEY_PREFIX = "HOTFIRE"
 HELLO_PATH = "/_hotfire/hello"
 
 _HELLO_SECONDS = 2.0
+_OPENING_SECONDS = 30.0
 _REGION_FILE = "region.json"
 _KEY_FILE = "key.json"
 _SDK_FILE = "sagemaker-sdk.yaml"
@@ -112,6 +113,25 @@ class Address:
             message = f"the region at {self.url} broke off the answer to {method} {path}: {error}"
             raise RegionError(message, "`hotfire up` starts it again if it is down.") from error
         return _answer(status, data, f"{method} {path}")
+
+    def open(self, method: str, path: str, body: Any) -> tuple[HTTPConnection, HTTPResponse]:
+        """Ask for an answer that comes little by little, for as long as its connection is open.
+
+        Raises as `call` does.
+        """
+        headers = {"Authorization": f"Bearer {self.key.access_key}", "Content-Type": "application/json"}
+        connection = _connection(self.url, _OPENING_SECONDS)
+        try:
+            connection.request(method, path, json.dumps(body).encode(), headers)
+            response = connection.getresponse()
+        except OSError as error:
+            connection.close()
+            raise not_running() from error
+        if response.status >= 400:
+            with closing(connection):
+                _answer(response.status, response.read(), f"{method} {path}")
+        connection.sock.settimeout(None)
+        return connection, response
 
     def exports(self) -> dict[str, str]:
         """The variables that point any AWS client at this region; writes the SDKs' file that one names.

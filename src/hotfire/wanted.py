@@ -6,11 +6,14 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from hotfire.environment import Environment
+from hotfire.environment import Autoscaling, Environment
+from hotfire.errors import ImageError
+from hotfire.images import image_uri
 from hotfire.model_data import ModelData
+from hotfire.raw_settings import merged
 from hotfire.resources import INSTALL_VARIABLE, PYTHON_VARIABLE
 
 PROJECT_TAG = "hotfire:project"
@@ -25,13 +28,25 @@ _LONGEST_NAME = 63
 _LONGEST_STEM = _LONGEST_NAME - _MODEL_DIGITS - _CONFIG_DIGITS - 2
 _LONGEST_TAG = 256
 _TAG_SIGNS = frozenset("_.:/=+-@")
+_POLICIES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "blue_green": (
+        "BlueGreenUpdatePolicy",
+        {"TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}},
+    ),
+    "rolling": (
+        "RollingUpdatePolicy",
+        {"MaximumBatchSize": {"Type": "CAPACITY_PERCENT", "Value": 50}, "WaitIntervalInSeconds": 0},
+    ),
+}
+"""What SageMaker needs to be told of each strategy, unless `update` says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """An endpoint with its config and model, both named by what they hold.
 
-    `create_model` and `create_config` are the requests that make them, but for their tags.
+    `create_model` and `create_config` are the requests that make them, but for their tags; `update` is how
+    the endpoint goes over to another config, DeploymentConfig.
     """
 
     endpoint: str
@@ -40,6 +55,8 @@ class Wanted:
     create_model: Mapping[str, Any]
     create_config: Mapping[str, Any]
     tags: Mapping[str, str]
+    update: Mapping[str, Any] = field(default_factory=dict)
+    autoscaling: Autoscaling | None = None
 
     @property
     def project(self) -> str:
@@ -60,19 +77,16 @@ class Site:
 
 
 def wanted(environment: Environment, data: ModelData, site: Site, commit: str | None = None) -> Wanted:
-    """What is to be there for this model data."""
+    """What is to be there for this model data. Raises ConfigError for an image that AWS does not have."""
     container = {
+        **_image(environment, site),
         **site.model_data,
-        "Environment": _container_environment(environment, data, site),
+        "Environment": container_environment(environment, data.entry_point, site.region_name),
     }
-    model = f"{stem(environment.model_name)}-{_model_digits(data, container, site)}"
-    variant = {
-        "VariantName": VARIANT,
-        "ModelName": model,
-        "InitialVariantWeight": 1.0,
-        **_hosting(environment),
-    }
-    config = f"{model}-{_digits(variant, _CONFIG_DIGITS)}"
+    vpc = {} if environment.is_local or not environment.vpc else {"VpcConfig": environment.vpc}
+    model = f"{stem(environment.model_name)}-{_model_digits(data, {**container, **vpc}, site)}"
+    request = _config_request(environment, model)
+    config = f"{model}-{_config_digits(request)}"
     return Wanted(
         endpoint=environment.model_name,
         model=model,
@@ -81,9 +95,12 @@ def wanted(environment: Environment, data: ModelData, site: Site, commit: str | 
             "ModelName": model,
             "PrimaryContainer": container,
             "ExecutionRoleArn": site.role_arn,
+            **vpc,
         },
-        create_config={"EndpointConfigName": config, "ProductionVariants": [variant]},
+        create_config={"EndpointConfigName": config, **request},
         tags=_tags(environment, data, commit),
+        update={} if environment.is_local else _update(environment),
+        autoscaling=None if environment.is_local else environment.autoscaling,
     )
 
 
@@ -122,13 +139,13 @@ def tag_value(text: str) -> str:
     return f"{plain[-_LONGEST_TAG + 13 :]}@{mark}"
 
 
-def _container_environment(environment: Environment, data: ModelData, site: Site) -> dict[str, str]:
+def container_environment(environment: Environment, entry_point: str, region_name: str) -> dict[str, str]:
     """As SageMaker's SDK sets it; of the project's own variables those are taken that it may decide."""
     variables = {
         "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
-        "SAGEMAKER_REGION": site.region_name,
+        "SAGEMAKER_REGION": region_name,
         **environment.container_env,
-        "SAGEMAKER_PROGRAM": data.entry_point,
+        "SAGEMAKER_PROGRAM": entry_point,
         "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
         "DEPLOY_ENV": environment.name,
     }
@@ -137,6 +154,67 @@ def _container_environment(environment: Environment, data: ModelData, site: Site
         if environment.install_requirements:
             variables[INSTALL_VARIABLE] = "true"
     return variables
+
+
+def _image(environment: Environment, site: Site) -> dict[str, str]:
+    """At AWS a model has an image; here it runs in the project's Python."""
+    if environment.is_local:
+        return {}
+    if environment.image:
+        return {"Image": environment.image}
+    serverless = environment.serverless is not None
+    if environment.serving != "toolkit":
+        message = f"serving: {environment.serving} needs an `image:` of your own at AWS"
+        raise environment.mistake(message, "Add it, or leave `serving` out.", "serving")
+    try:
+        uri = image_uri(
+            region=site.region_name,
+            instance_type="" if serverless else environment.hosting_type(),
+            framework_version=environment.framework_version,
+            py_version=environment.py_version,
+            serverless=serverless,
+        )
+    except ImageError as error:
+        raise environment.mistake(error.message, error.advice, error.key) from error
+    return {"Image": uri}
+
+
+def _config_request(environment: Environment, model: str) -> dict[str, Any]:
+    """CreateEndpointConfig but for its name."""
+    variant = {
+        "VariantName": VARIANT,
+        "ModelName": model,
+        "InitialVariantWeight": 1.0,
+        **_hosting(environment),
+    }
+    request = {"ProductionVariants": [variant], **_asynchronous(environment)}
+    return request if environment.is_local else dict(merged(request, environment.endpoint_config))
+
+
+def _config_digits(request: Mapping[str, Any]) -> str:
+    """Of all that a config is; of the one variant alone, if that is all."""
+    (variant, *others) = request["ProductionVariants"]
+    is_all = set(request) == {"ProductionVariants"} and not others
+    return _digits(variant if is_all else request, _CONFIG_DIGITS)
+
+
+def _update(environment: Environment) -> dict[str, Any]:
+    """DeploymentConfig: what `update` has beside its strategy are members of that policy."""
+    given = dict(environment.update)
+    if not given:
+        return {}
+    strategy = given.pop("strategy", "blue_green")
+    if strategy not in _POLICIES:
+        if strategy == "in_place":
+            message = "update.strategy: in_place is for a local region; SageMaker has no such update"
+            advice = "`rolling` needs the fewest instances beside those that serve."
+        else:
+            message = f"update.strategy must be blue_green, rolling or in_place, not {strategy!r}"
+            advice = ""
+        raise environment.mistake(message, advice, "update", "strategy")
+    rollback = {name: given.pop(name) for name in ("AutoRollbackConfiguration",) if name in given}
+    name, policy = _POLICIES[strategy]
+    return {name: merged(policy, given), **rollback}
 
 
 def _hosting(environment: Environment) -> dict[str, Any]:
@@ -153,6 +231,22 @@ def _hosting(environment: Environment) -> dict[str, Any]:
     }
 
 
+def _asynchronous(environment: Environment) -> dict[str, Any]:
+    """What makes the endpoint one that queues its requests."""
+    given = environment.async_
+    if given is None:
+        return {}
+    topics = {"SuccessTopic": given.success_topic, "ErrorTopic": given.error_topic}
+    notified = {name: topic for name, topic in topics.items() if topic}
+    outputs: dict[str, Any] = {"S3OutputPath": given.output, "S3FailurePath": given.failure}
+    if notified:
+        outputs["NotificationConfig"] = notified
+    config: dict[str, Any] = {"OutputConfig": outputs}
+    if given.max_concurrent:
+        config["ClientConfig"] = {"MaxConcurrentInvocationsPerInstance": given.max_concurrent}
+    return {"AsyncInferenceConfig": config}
+
+
 def _tags(environment: Environment, data: ModelData, commit: str | None) -> dict[str, str]:
     ours = {PROJECT_TAG: tag_value(environment.project), HASH_TAG: data.sha256}
     return {**environment.tags, **ours, **({COMMIT_TAG: commit} if commit else {})}
@@ -161,7 +255,7 @@ def _tags(environment: Environment, data: ModelData, commit: str | None) -> dict
 def _model_digits(data: ModelData, container: Mapping[str, Any], site: Site) -> str:
     """Of all that a model is, but for where its data lies: the hash of its tree says what that holds."""
     held = {name: value for name, value in container.items() if name not in site.model_data}
-    return _digits({**held, "Tree": data.sha256, "Role": site.role_arn}, _MODEL_DIGITS)
+    return _digits({**held, "Tree": data.identity, "Role": site.role_arn}, _MODEL_DIGITS)
 
 
 def _digits(value: Any, count: int) -> str:

@@ -13,6 +13,7 @@ from hotfire.cli.output import Output, prepare_streams
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "new": ("new", "Make a project in DIR: text classification in PyTorch."),
+    "dev": ("dev", "Serve the project in place, and run its examples after every save."),
     "deploy": ("deploy", "Deploy the project, to this machine if no other environment is named."),
     "test": ("ask", "Send the examples to the endpoint and compare its answers."),
     "invoke": ("ask", "Send one request to the endpoint."),

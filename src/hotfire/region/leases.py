@@ -7,7 +7,7 @@ import base64
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -45,6 +45,8 @@ class Lease:
     pid: int
     stands_alone: bool
     fleet: Fleet | None = None
+    generation: int = 0
+    """So many times its handler was loaded, or failed to be."""
     loading: asyncio.Task[dict[str, Any]] | None = None
     events: asyncio.Queue[Event] = field(default_factory=lambda: asyncio.Queue(_MOST_EVENTS))
 
@@ -119,9 +121,7 @@ class Leases:
 
     async def reload(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Serve newer sources: loaded, tried with the examples, then live. A newer reload overtakes it."""
-        lease = self._leases.get(params["lease"])
-        if lease is None:
-            raise UsageError("there is no such lease", "`hotfire dev` takes a new one.")
+        lease = self._held(params["lease"])
         if lease.loading is not None and not lease.loading.done():
             lease.loading.cancel()
             await asyncio.wait([lease.loading])
@@ -133,26 +133,45 @@ class Leases:
 
     async def _reload(self, lease: Lease, params: Mapping[str, Any]) -> dict[str, Any]:
         begun = time.perf_counter()
-        fleet = await self._edited(lease, params.get("changes"))
+        fleet = await self._edited(lease, params)
         kept = fleet is not None
         if fleet is None:
             try:
                 fleet = await self._loaded(lease, params)
             except LoadFailed as error:
+                lease.generation += 1
                 self._go_live(lease, Broken(VARIANT, error))
                 return {"failure": {"message": error.message, "trace": error.trace}}
         ready = time.perf_counter()
         try:
-            answers = [await _try(fleet, example) for example in params.get("examples", ())]
+            answers = await _tried(fleet, params)
         except BaseException:
             await asyncio.shield(fleet.stop())
             raise
+        lease.generation += not kept
         self._go_live(lease, fleet)
-        return {"kept": kept, "answers": answers, "seconds": ready - begun}
+        return {
+            "kept": kept,
+            "generation": lease.generation,
+            "answers": answers,
+            "seconds": ready - begun,
+        }
 
-    async def _edited(self, lease: Lease, changes: Sequence[Mapping[str, Any]] | None) -> Fleet | None:
-        """The fleet that goes on with the loaded model, if there is one and the client says that it may."""
-        if changes is None or lease.fleet is None:
+    async def try_again(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Have what is live answer examples."""
+        lease = self._held(params["lease"])
+        if lease.fleet is None:
+            raise UsageError("nothing is loaded that could answer", "Mend the handler first.")
+        answers = await _tried(lease.fleet, params)
+        return {"kept": True, "generation": lease.generation, "answers": answers, "seconds": 0.0}
+
+    async def _edited(self, lease: Lease, params: Mapping[str, Any]) -> Fleet | None:
+        """The fleet that goes on with the loaded model, if there is one and the client says that it may.
+
+        The client's changes are to the model of one generation, which may be gone meanwhile.
+        """
+        changes = params.get("changes")
+        if changes is None or lease.fleet is None or params.get("generation") != lease.generation:
             return None
         heir = lease.fleet.successor([_change(change) for change in changes])
         if heir is None:
@@ -180,6 +199,11 @@ class Leases:
         if lease.stands_alone:
             reason = fleet.reason if isinstance(fleet, Broken) else ""
             self._endpoints.settle(lease.endpoint, reason)
+
+    def _held(self, lease: str) -> Lease:
+        if lease not in self._leases:
+            raise UsageError("there is no such lease", "`hotfire dev` takes a new one.")
+        return self._leases[lease]
 
     def _take(self, name: str, pid: int, tags: Mapping[str, str]) -> Lease:
         taken = self.of(name)
@@ -247,6 +271,10 @@ def _arn(kind: str, name: str) -> str:
 
 def _change(given: Mapping[str, Any]) -> Change:
     return Change(given["place"], given["source"], tuple(given["names"]), tuple(given["removed"]))
+
+
+async def _tried(fleet: Fleet, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [await _try(fleet, example) for example in params.get("examples", ())]
 
 
 async def _try(fleet: Fleet, example: Mapping[str, Any]) -> dict[str, Any]:

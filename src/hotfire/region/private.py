@@ -41,6 +41,9 @@ class Leases(Protocol):
     def reload(self, params: Mapping[str, Any]) -> Any:
         """Serve newer sources there."""
 
+    def try_again(self, params: Mapping[str, Any]) -> Any:
+        """Have what is served there answer examples."""
+
 
 class Private:
     """The private API: a method a route, JSON values in and out."""
@@ -64,6 +67,7 @@ class Private:
             ("POST", "/_hotfire/entry"): self.entry,
             ("POST", "/_hotfire/lease"): leases.hold,
             ("POST", "/_hotfire/reload"): leases.reload,
+            ("POST", "/_hotfire/try"): leases.try_again,
             ("POST", "/_hotfire/stop"): self.stop,
         }
 

@@ -1,0 +1,163 @@
+"""`hotfire dev`: serve the project in place and try its examples after every save."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import click
+
+from hotfire.cli import options, region
+from hotfire.cli.deployment import page, show_verdict
+from hotfire.cli.output import Output, duration
+from hotfire.environment import Environment, load
+from hotfire.errors import ConfigError, HotfireError
+
+if TYPE_CHECKING:
+    from hotfire.dev import Result, Session, Tried
+
+_KEYS = "r rerun · a accept answers · l logs · o open the page · q quit"
+
+
+@click.command()
+@click.option(
+    "--keep-weights/--no-keep-weights",
+    default=True,
+    help="Whether an edit of the request's functions may go on with the loaded model.  [default: on]",
+)
+@click.pass_obj
+@options.environment
+def dev(output: Output, environment: Environment, keep_weights: bool) -> None:
+    """Serve the project in place; after every save, run the examples on it and show what changed.
+
+    Every client of the local region reaches it under its endpoint's name. What was deployed there answers
+    again when this ends.
+    """
+    from hotfire.dev import Session
+
+    if not environment.is_local:
+        message = f"the environment {environment.name!r} is at AWS; `hotfire dev` serves on this machine"
+        raise ConfigError(message, "`--env local` does.", file=environment.file, key="instance_type")
+    gc.enable()  # which a short command does without
+    found = region.started(output)
+
+    def again() -> Environment:
+        return load(environment.name, config=environment.file)
+
+    screen = Screen(output, environment)
+    session = Session(again, found, screen, keep_weights=keep_weights)
+    with _keys(output, screen.keys(session)):
+        try:
+            session.run()
+        except KeyboardInterrupt:
+            output.note("")
+
+
+class Screen:
+    """Shows a session in a terminal, or in plain lines off it."""
+
+    def __init__(self, output: Output, environment: Environment) -> None:
+        self._output, self._environment = output, environment
+        self._prints = True
+        self._url: str | None = None
+
+    def keys(self, session: Session) -> Mapping[str, Callable[[], None]]:
+        """What each key does."""
+        return {
+            "r": session.rerun,
+            "a": session.accept,
+            "l": lambda: session.do(self._switch_logs),
+            "o": lambda: session.do(self._open),
+            "q": session.stop,
+            "\x03": session.stop,
+            "\x04": session.stop,
+        }
+
+    def serving(self, url: str) -> None:
+        """The endpoint is ours; its page is there."""
+        self._url = url
+        name = self._output.paint(self._environment.model_name, bold=True)
+        self._output.say(f"{name} at {page(self._environment, url)}")
+        if self._output.can_ask:
+            self._output.note(self._output.paint(f"  {_KEYS}", dim=True))
+
+    def began(self, reason: str) -> None:
+        """A reload has begun."""
+        if self._output.is_watched:
+            self._output.live(f"  {reason} …")
+
+    def ended(self, result: Result) -> None:
+        """A reload has ended, well or not."""
+        for line in _result_lines(self._output, result):
+            self._output.say(line)
+        for tried in result.tried:
+            self._show(tried)
+
+    def printed(self, line: str) -> None:
+        """The handler printed a line."""
+        if self._prints:
+            self._output.say(self._output.paint(f"  │ {line}", dim=True))
+
+    def noted(self, text: str) -> None:
+        """Something beside the results."""
+        self._output.note(f"  {text}")
+
+    def failed(self, error: HotfireError) -> None:
+        """The project cannot be served as it is; what was served before is."""
+        self._output.error(error.message, error.advice)
+
+    def _show(self, tried: Tried) -> None:
+        show_verdict(self._output, tried.trial.verdict)
+        if tried.is_slower and tried.median is not None:
+            seconds = tried.trial.answer.seconds
+            self._output.say(f"      slower: {duration(seconds)}, {duration(tried.median)} before")
+        if tried.is_new:
+            self._output.say("      new: nothing is expected of it yet; `a` accepts the answer")
+
+    def _switch_logs(self) -> None:
+        self._prints = not self._prints
+        self.noted(f"What the handler prints is {'shown' if self._prints else 'not shown'}.")
+
+    def _open(self) -> None:
+        if self._url is not None:
+            click.launch(page(self._environment, self._url) or self._url)
+
+
+def _result_lines(output: Output, result: Result) -> Iterator[str]:
+    from datetime import datetime
+
+    clock = output.paint(f"{datetime.now():%H:%M:%S}", dim=True)
+    reason = result.reason or ("loaded" if not result.failure else "not loaded")
+    if result.failure:
+        yield f"{clock}  {output.paint('✗', fg='red', bold=True)} {reason}"
+        yield from (f"  {line}" for line in (result.trace or result.failure).rstrip().splitlines())
+        return
+    yield f"{clock}  {reason}  {output.paint(duration(result.seconds), bold=True)}"
+
+
+@contextmanager
+def _keys(output: Output, actions: Mapping[str, Callable[[], None]]) -> Iterator[None]:
+    """Have each key do what it does, where a person is at a terminal."""
+    if not output.can_ask:
+        yield
+        return
+    import sys
+    import termios
+    import tty
+
+    stdin = sys.stdin.fileno()
+    before = termios.tcgetattr(stdin)
+
+    def read() -> None:
+        while key := sys.stdin.read(1):
+            actions.get(key, lambda: None)()
+
+    try:
+        tty.setcbreak(stdin)
+        Thread(target=read, daemon=True).start()
+        yield
+    finally:
+        termios.tcsetattr(stdin, termios.TCSADRAIN, before)

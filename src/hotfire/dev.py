@@ -1,0 +1,344 @@
+"""`hotfire dev`: serve a project in place, and after every save try its examples on what was saved."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, Protocol
+
+from hotfire import changes
+from hotfire.address import Address
+from hotfire.deployment import Trial
+from hotfire.environment import Environment, home
+from hotfire.errors import HotfireError, RegionError
+from hotfire.examples import Example, accept, check
+from hotfire.hashes import HashCache
+from hotfire.lease import Event, Lease, Reloaded
+from hotfire.snapshot import Snapshot
+from hotfire.wanted import PROJECT_TAG, tag_value
+from hotfire.watching import Watch
+
+_RUNS_TO_COMPARE = 3
+_SLOWER, _SLOWER_SECONDS = 2.0, 0.005
+"""An example is slower if it takes so many times its median and so much more: else it is noise."""
+_ECHOES = 3
+"""A file that changed in the course of so many reloads is one that the handler itself writes."""
+_ECHO_SECONDS = 0.1
+"""After the end of a reload, until what was written during it is known of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An example that was tried. `median` is that of its runs before, in seconds, None of the first."""
+
+    trial: Trial
+    times: Mapping[str, float]
+    median: float | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing is known yet of what its answer should be."""
+        return not self.trial.example.expect.kinds
+
+    @property
+    def is_slower(self) -> bool:
+        """Whether it took much longer than before."""
+        seconds = self.trial.answer.seconds
+        median = self.median
+        return median is not None and seconds > _SLOWER * median and seconds > median + _SLOWER_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a save came to. `seconds` are those from the save until its examples were verified.
+
+    `reason` says whether the model was kept and why; `failure` and `trace` why nothing could be loaded.
+    """
+
+    reason: str
+    seconds: float
+    kept: bool = False
+    tried: tuple[Tried, ...] = ()
+    failure: str = ""
+    trace: str = ""
+
+
+class Observer(Protocol):
+    """Is shown what happens."""
+
+    def serving(self, url: str) -> None:
+        """The endpoint is ours; its page is there."""
+
+    def began(self, reason: str) -> None:
+        """A reload has begun."""
+
+    def ended(self, result: Result) -> None:
+        """A reload has ended, well or not."""
+
+    def printed(self, line: str) -> None:
+        """The handler printed a line."""
+
+    def noted(self, text: str) -> None:
+        """Something beside the results."""
+
+    def failed(self, error: HotfireError) -> None:
+        """The project cannot be served as it is; what was served before is."""
+
+
+class Session:
+    """Serves one project until it is told to stop.
+
+    Everything happens on the thread that runs it; what comes from elsewhere waits in a queue.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Environment],
+        region: Address,
+        observer: Observer,
+        *,
+        keep_weights: bool = True,
+    ) -> None:
+        self._load, self._region, self._observer = load, region, observer
+        self._keep_weights = keep_weights
+        self._environment = load()
+        self._hashes = HashCache(home() / "hashes.json")
+        self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._history: dict[str, deque[float]] = {}
+        self._tried: tuple[Tried, ...] = ()
+        self._snapshot: Snapshot | None = None
+        self._base: Snapshot | None = None
+        self._generation = 0
+        self._calls = 0
+        self._is_reloading = False
+        self._ended_at = 0.0
+        self._echoes: Counter[Path] = Counter()
+        self._running = True
+        self._lease: Lease | None = None
+        self._watch = Watch(self)
+
+    def run(self) -> None:
+        """Serve until `stop`; raises RegionError if somebody else serves the endpoint, or the region ends."""
+        name = self._environment.model_name
+        tags = {PROJECT_TAG: tag_value(self._environment.project)}
+        with ExitStack() as stack:
+            self._lease = Lease(self._region, name, tags, self._heard)
+            stack.callback(self._lease.close)
+            stack.callback(self._watch.close)
+            self._observer.serving(f"{self._region.url}/e/{name}")
+            self._look("started")
+            while self._running:
+                self._queue.get()()
+
+    def do(self, action: Callable[[], None]) -> None:
+        """Have something done on the session's own thread, soon."""
+        self._queue.put(action)
+
+    def stop(self) -> None:
+        """Serve no more."""
+        self.do(self._stop)
+
+    def rerun(self) -> None:
+        """Try the examples again on what is live."""
+        self.do(self._rerun)
+
+    def accept(self) -> None:
+        """Make the last answers what the examples expect."""
+        self.do(self._accept)
+
+    def changed(self, paths: frozenset[Path]) -> None:
+        """Files were saved."""
+        self.do(lambda: self._saved(paths, time.perf_counter()))
+
+    def _stop(self) -> None:
+        self._running = False
+
+    def _saved(self, paths: frozenset[Path], moment: float) -> None:
+        # What waits may be more of the same burst.
+        with suppress(Empty):
+            while True:
+                self._queue.get_nowait()()
+        if self._are_the_handlers_own(paths, moment):
+            return
+        if self._environment.file.resolve() in paths:
+            self._reconfigure()
+        self._look(f"{_listed(paths)} saved", moment)
+
+    def _are_the_handlers_own(self, paths: frozenset[Path], moment: float) -> bool:
+        """Whether the handler wrote these files: a reload for them would go on for ever."""
+        if self._is_reloading or moment < self._ended_at + _ECHO_SECONDS:
+            for path in (path for path in paths if path.suffix != ".py"):
+                self._echoes[path] += 1
+                if self._echoes[path] == _ECHOES:
+                    self._observer.noted(f"{path} is written by the handler itself: it is watched no more.")
+        return all(self._echoes[path] >= _ECHOES for path in paths)
+
+    def _reconfigure(self) -> None:
+        try:
+            environment = self._load()
+        except HotfireError as error:
+            self._observer.failed(error)
+            return
+        if environment.model_name != self._environment.model_name:
+            self._observer.noted("`model_name` has changed: end `hotfire dev` and start it again.")
+            return
+        self._environment = environment
+
+    def _look(self, occasion: str, moment: float | None = None) -> None:
+        """See what the project is now, and have it served if it is another."""
+        begun = time.perf_counter() if moment is None else moment
+        try:
+            snapshot = self._taken()
+        except HotfireError as error:
+            self._observer.failed(error)
+            self._watch.look_at(self._folders())
+            return
+        before, self._snapshot = self._snapshot, snapshot
+        if self._watch.look_at(self._folders()):
+            self.do(lambda: self._look(occasion))
+        if before is None or self._is_other(before, snapshot):
+            self._reload(snapshot, occasion, begun)
+        elif before.examples != snapshot.examples:
+            self._rerun()
+
+    def _taken(self) -> Snapshot:
+        try:
+            return Snapshot.take(self._environment, self._hashes)
+        except SyntaxError:
+            if self._snapshot is None:
+                raise
+            return self._snapshot.again(self._hashes)
+
+    def _is_other(self, before: Snapshot, now: Snapshot) -> bool:
+        return (before.data.sha256, before.container_environment) != (
+            now.data.sha256,
+            now.container_environment,
+        )
+
+    def _folders(self) -> Iterator[Path]:
+        """Where a change may matter."""
+        environment = self._environment
+        yield from (environment.file.parent, environment.root, environment.examples)
+        yield from (one for one in (environment.source_dir,) if one is not None)
+        for artifact in environment.artifacts:
+            yield from (artifact, artifact.parent)
+        if self._snapshot is not None:
+            yield from {entry.source.parent for entry in self._snapshot.data.entries}
+
+    def _reload(self, snapshot: Snapshot, occasion: str, begun: float) -> None:
+        edits, reason = self._decide(snapshot)
+        self._observer.began(f"{occasion}: {reason}" if reason else occasion)
+        self._calls += 1
+        self._is_reloading = True
+        call, lease, generation = self._calls, self._lease, self._generation
+        assert lease is not None
+
+        def work() -> None:
+            try:
+                reloaded = lease.reload(snapshot, edits, generation)
+            except RegionError as error:
+                found = error
+                self.do(lambda: self._observer.failed(found))
+                return
+            ended = time.perf_counter()
+            self.do(lambda: self._ended(call, snapshot, reloaded, reason, ended - begun))
+
+        # On another thread, so that a newer save can overtake it.
+        Thread(target=work, daemon=True).start()
+
+    def _decide(self, snapshot: Snapshot) -> tuple[list[dict[str, Any]] | None, str]:
+        """The edits with which the loaded model can go on, None if it is to be loaded; and why."""
+        if self._base is None:
+            return None, ""
+        if not self._keep_weights:
+            return None, "full reload, as --no-keep-weights says"
+        if self._base.container_environment != snapshot.container_environment:
+            return None, "full reload: the handler's environment changed"
+        try:
+            before, after = self._base.importable(), snapshot.importable()
+        except HotfireError as error:
+            return None, f"full reload: {error.message}"
+        entry, others = snapshot.data.entry_point, self._base.differences(snapshot)
+        decision = changes.decide(before, after, entry, others)
+        if not decision.keep:
+            return None, decision.reason
+        patches = {patch.place: patch for patch in decision.patches}
+        edited = (name for name in after if before.get(name) != after[name])
+        return [_edit(snapshot, name, patches.get(name)) for name in edited], decision.reason
+
+    def _ended(self, call: int, snapshot: Snapshot, reloaded: Reloaded, reason: str, seconds: float) -> None:
+        if reloaded.overtaken or call != self._calls:
+            return
+        self._is_reloading, self._ended_at = False, time.perf_counter()
+        if reloaded.failed:
+            self._base, self._tried = None, ()
+            failure, trace = reloaded.message, reloaded.trace
+            self._observer.ended(Result(reason, seconds, failure=failure, trace=trace))
+            return
+        if not reloaded.kept:
+            self._base, self._generation = snapshot, reloaded.generation
+        self._judge(snapshot.examples, reloaded)
+        self._observer.ended(Result(reason, seconds, reloaded.kept, self._tried))
+
+    def _rerun(self) -> None:
+        if self._snapshot is None or self._lease is None:
+            return
+        begun, examples = time.perf_counter(), self._snapshot.examples
+        try:
+            reloaded = self._lease.try_again(examples)
+        except RegionError as error:
+            self._observer.failed(error)
+            return
+        self._judge(examples, reloaded)
+        self._observer.ended(Result("", time.perf_counter() - begun, True, self._tried))
+
+    def _judge(self, examples: Sequence[Example], reloaded: Reloaded) -> None:
+        tried = []
+        for example, timed in zip(examples, reloaded.answers, strict=True):
+            past = self._history.setdefault(example.name, deque(maxlen=21))
+            median = statistics.median(past) if len(past) >= _RUNS_TO_COMPARE else None
+            past.append(timed.answer.seconds)
+            trial = Trial(example, timed.answer, check(example, timed.answer))
+            tried.append(Tried(trial, timed.times, median))
+        self._tried = tuple(tried)
+
+    def _accept(self) -> None:
+        trials = [tried.trial for tried in self._tried]
+        accepted = [trial.example.name for trial in trials if accept(trial.example, trial.answer)]
+        self._observer.noted(
+            f"Accepted: {', '.join(accepted)}." if accepted else "There was nothing new to accept."
+        )
+
+    def _heard(self, event: Event) -> None:
+        """Something was said on the lease, on its own thread."""
+        if event["event"] == "line":
+            self.do(lambda: self._observer.printed(event["line"]))
+        elif event["event"] == "end":
+            self.do(self._lost)
+
+    def _lost(self) -> None:
+        if self._running:
+            raise RegionError("the local region has ended", "Run `hotfire dev` again: it starts the region.")
+
+
+def _edit(snapshot: Snapshot, name: str, patch: changes.Patch | None) -> dict[str, Any]:
+    place = snapshot.place_of(name)
+    return {
+        "place": place,
+        "source": snapshot.modules[place],
+        "names": list(patch.names) if patch else [],
+        "removed": list(patch.removed) if patch else [],
+    }
+
+
+def _listed(paths: frozenset[Path]) -> str:
+    """Files for people: the first few by name."""
+    names = sorted({path.name for path in paths})
+    return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"

@@ -1,0 +1,121 @@
+"""A lease on an endpoint of the local region, as its holder sees it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.client import HTTPException, HTTPResponse
+from threading import Thread
+from typing import Any
+
+from hotfire.address import Address
+from hotfire.examples import Answer, Example, ExampleRequest
+from hotfire.snapshot import Snapshot
+
+LONGEST_LOAD = 3600.0
+_STARTUP_SECONDS = 600
+
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What was answered to an example, and how long each function of the handler took, in seconds."""
+
+    answer: Answer
+    times: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What a reload came to: the answers to the examples in their order, or why it cannot be loaded.
+
+    `generation` counts the loads of the model; `kept` is whether this one was spared. `seconds` are those
+    until it could answer.
+    """
+
+    answers: tuple[Timed, ...] = ()
+    generation: int = 0
+    kept: bool = False
+    seconds: float = 0.0
+    message: str = ""
+    trace: str = ""
+    overtaken: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether requests are now told why the handler cannot be loaded."""
+        return bool(self.message)
+
+
+class Lease:
+    """Has an endpoint for itself until it is closed. Raises RegionError if somebody else has it."""
+
+    def __init__(
+        self, region: Address, endpoint: str, tags: Mapping[str, str], tell: Callable[[Event], None]
+    ) -> None:
+        self._region = region
+        self._tell = tell
+        given = {"endpoint": endpoint, "pid": os.getpid(), "tags": dict(tags)}
+        self._connection, self._stream = region.open("POST", "/_hotfire/lease", given)
+        self._id = json.loads(self._stream.readline())["lease"]
+        self._reader = Thread(target=self._read, args=(self._stream,), daemon=True)
+        self._reader.start()
+
+    def reload(
+        self, snapshot: Snapshot, changes: Sequence[Mapping[str, Any]] | None, generation: int
+    ) -> Reloaded:
+        """Have the region serve a snapshot and try its examples; raises RegionError.
+
+        `changes`, if there are any, are all since the load of that `generation`, which they go on with.
+        """
+        environment = snapshot.environment
+        params = {
+            "lease": self._id,
+            "entries": snapshot.data.manifest(),
+            "environment": snapshot.container_environment,
+            "startup_timeout": environment.startup_timeout or _STARTUP_SECONDS,
+            "examples": [_as_json(example.request) for example in snapshot.examples],
+            "changes": changes,
+            "generation": generation,
+        }
+        return _result(self._region.call("POST", "/_hotfire/reload", params, timeout=LONGEST_LOAD))
+
+    def try_again(self, examples: Sequence[Example]) -> Reloaded:
+        """Have what is live answer the examples; raises RegionError."""
+        given = {"lease": self._id, "examples": [_as_json(example.request) for example in examples]}
+        return _result(self._region.call("POST", "/_hotfire/try", given, timeout=LONGEST_LOAD))
+
+    def close(self) -> None:
+        """Give the endpoint back."""
+        self._connection.close()
+        self._stream.close()
+
+    def _read(self, stream: HTTPResponse) -> None:
+        try:
+            for line in stream:
+                self._tell(json.loads(line))
+        except (OSError, ValueError, HTTPException, AttributeError):
+            pass  # closed, by whichever side
+        self._tell({"event": "end"})
+
+
+def _as_json(request: ExampleRequest) -> dict[str, Any]:
+    return {**request.parameters(), "Body": base64.b64encode(request.body).decode()}
+
+
+def _result(value: Mapping[str, Any]) -> Reloaded:
+    if value.get("overtaken"):
+        return Reloaded(overtaken=True)
+    if "failure" in value:
+        return Reloaded(message=value["failure"]["message"], trace=value["failure"]["trace"])
+    answers = tuple(_timed(answer) for answer in value["answers"])
+    return Reloaded(answers, value["generation"], value["kept"], value["seconds"])
+
+
+def _timed(value: Mapping[str, Any]) -> Timed:
+    body = base64.b64decode(value["body"])
+    return Timed(Answer(value["status"], value["content_type"], body, value["seconds"]), value["times"])
