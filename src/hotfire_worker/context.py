@@ -67,7 +67,7 @@ class Context:
         self.system_properties: Dict[str, Any] = {
             "model_dir": model_dir,
             "gpu_id": gpu_id,
-            "batch_size": 1,
+            "batch_size": _batch_size(),
             "server_name": _SERVER_NAME,
             "server_version": _SERVER_VERSION,
             "limit_max_image_pixels": True,
@@ -141,6 +141,14 @@ class Context:
         if self.request_processor is None:
             raise TypeError("there is no request yet: the model is being loaded")
         return self.request_processor[idx]
+
+
+def _batch_size() -> int:
+    """How many requests AWS's server would hand over at once; ours hands over one."""
+    try:
+        return int(os.environ["SAGEMAKER_TS_BATCH_SIZE"])
+    except (KeyError, ValueError):
+        return 1
 
 
 def _manifest(model_dir: str) -> Optional[Dict[str, Any]]:

@@ -213,6 +213,7 @@ def more() -> list[Setup]:
     accepting = {"nothing": "", "several": "a/b, text/csv", "npy": NPY}
     programs = {"in_folder": "sub/serve.py", "absolute": "/opt/ml/model/code/inference.py"}
     beside = ["code/sibling.py", "code/lib/__init__.py", "code/lib/deep.py", "at_the_root.py"]
+    batch = {"SAGEMAKER_TS_BATCH_SIZE": "3", "SAGEMAKER_TS_MAX_BATCH_DELAY": "10"}
     mine = {"MINE": "a b=c", "MINE_2": "", "SAGEMAKER_TS_RESPONSE_TIMEOUT": "1"}
     return [
         *[Setup(f"handler_{name}", [Ask("a")], name, scripted="model.pt") for name in ONLY],
@@ -223,6 +224,7 @@ def more() -> list[Setup]:
             "transform_kinds",
         ),
         Setup("handler_modified_input", [Ask("a", b"abc", octets)], "modified_input"),
+        Setup("batch", [say("a", "context.system_properties['batch_size']")], "asked", environment=batch),
         Setup("environment", [Ask("a")], "environment", environment=mine),
         *[
             Setup(
