@@ -25,8 +25,9 @@ is kept and told, and does nothing.
 
 An operation that is not on this page is refused as AWS refuses one that it does not know:
 `UnknownOperationException` with status 400 where the operation is named in a header, with 404 where it is a
-path, `InvalidAction` with 400 where it is a field of a form. So is every operation of a service that is not
-on this page. The region's log (`region.log` in `HOTFIRE_HOME`) says which it was.
+path, `InvalidAction` with 400 where it is a field of a form, `NotImplemented` with 501 by S3. So is every
+operation of a service that is not on this page. The region's log (`region.log` in `HOTFIRE_HOME`) says which
+it was.
 """
 
 
@@ -39,7 +40,8 @@ def page() -> str:
 async def _page(home: Path) -> str:
     region = Region(home, Key("", ""), "127.0.0.1", 1, Path(sys.executable), {})
     try:
-        return "\n".join([HEAD, *(_section(name, had) for name, (_, had) in region.services.items())])
+        services = {**{name: had for name, (_, had) in region.services.items()}, "s3": region.objects}
+        return "\n".join([HEAD, *(_section(name, had) for name, had in services.items())])
     finally:
         await region.close()
 

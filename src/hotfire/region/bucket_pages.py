@@ -32,6 +32,7 @@ class BucketPages:
         }
 
     async def list_objects(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Keys and common prefixes in the order of their bytes, by pages."""
         after = params.get("Marker", "")
         found, encode, answer = await self._page(params, after)
         answer |= {"Marker": encode(after), "Contents": self._contents(params, found, encode, owner=True)}
@@ -41,6 +42,7 @@ class BucketPages:
         return answer
 
     async def list_objects_v2(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """The same, with tokens for pages."""
         token = params.get("ContinuationToken", "")
         after = _read_token(token) if token else params.get("StartAfter", "")
         found, encode, answer = await self._page(params, after)

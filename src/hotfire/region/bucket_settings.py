@@ -162,6 +162,7 @@ class BucketSettings:
         }
 
     def list_buckets(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """All buckets, those that were made as folders too."""
         prefix, after = params.get("Prefix", ""), params.get("ContinuationToken", "")
         names = [name for name in self._vault.buckets.names() if name.startswith(prefix) and name > after]
         shown = names[: params.get("MaxBuckets", len(names))]
@@ -174,6 +175,7 @@ class BucketSettings:
         return {"Buckets": buckets, "Owner": OWNER, **more}
 
     def create_bucket(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Make a bucket."""
         name = params["Bucket"]
         self._vault.check_new_name(name)
         location = params.get("CreateBucketConfiguration", {}).get("LocationConstraint", caller.region)
@@ -189,6 +191,7 @@ class BucketSettings:
         return {"Location": f"/{name}"}
 
     def delete_bucket(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Remove a bucket, which must be empty."""
         name = self._vault.bucket(params).name
         folder = self._vault.buckets.folder(name)
         if not is_empty(folder, frozenset(self._vault.records.folders(name))):
@@ -198,14 +201,17 @@ class BucketSettings:
         return {}
 
     def head_bucket(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Whether a bucket is there."""
         return {"BucketRegion": _region_of(self._vault.bucket(params), caller), "AccessPointAlias": False}
 
     def get_bucket_location(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """The AWS region that a bucket was made in."""
         region = _region_of(self._vault.bucket(params), caller)
         return {"LocationConstraint": "" if region == "us-east-1" else region}
 
     def _getting(self, setting: Setting) -> Operation:
         def get(caller: Caller, params: Mapping[str, Any]) -> Answer:
+            """What was put there, else what a plain bucket of AWS's answers."""
             found = self._vault.bucket(params).settings.get(setting.get, setting.plain)
             if found is None:
                 raise NoSuchSetting(*setting.absent)
@@ -215,6 +221,7 @@ class BucketSettings:
 
     def _putting(self, setting: Setting) -> Operation:
         def put(caller: Caller, params: Mapping[str, Any]) -> Answer:
+            """Kept and told; it changes nothing else."""
             bucket = self._vault.bucket(params)
             self._keep(bucket, {**bucket.settings, setting.get: params[setting.payload or setting.given]})
             return {}
@@ -223,6 +230,7 @@ class BucketSettings:
 
     def _deleting(self, setting: Setting) -> Operation:
         def delete(caller: Caller, params: Mapping[str, Any]) -> Answer:
+            """Forget what was put there."""
             bucket = self._vault.bucket(params)
             self._keep(
                 bucket, {name: value for name, value in bucket.settings.items() if name != setting.get}

@@ -63,7 +63,7 @@ class Objects:
         }
 
     async def put_object(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
-        """Nothing shows of it before it is whole and is what its checksums say."""
+        """An object, which does not show before it is whole and is what its checksums say."""
         bucket, key = self._vault.check_place(params)
         tags = tags_of(params.get("Tagging", ""))
         content: Content = params["Body"]
@@ -80,12 +80,14 @@ class Objects:
         return {"ETag": quoted(found.etag), **sums, **kind, **encryption(facts)}
 
     async def get_object(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """An object, a range of it or a part of it, if the conditions hold."""
         answer, found, first, last = self._answer(params)
         if last < first:
             return {**answer, "Body": b""}
         return {**answer, "Body": await self._rclone.read(found.path, first, last)}
 
     async def head_object(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """What GetObject would say, without the bytes."""
         return self._answer(params)[0]
 
     def _answer(self, params: Mapping[str, Any]) -> tuple[Answer, Stored, int, int]:
@@ -117,6 +119,7 @@ class Objects:
         return answer, found, first, last
 
     async def get_object_attributes(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """ETag, checksum, parts, size and storage class of an object."""
         found = self._vault.object(params)
         answer: Answer = {
             "LastModified": found.modified,
@@ -132,6 +135,7 @@ class Objects:
         return {name: value for name, value in answer.items() if name in wanted}
 
     async def copy_object(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """A copy with the metadata and tags of its source, or with others."""
         bucket, key = self._vault.check_place(params)
         source_bucket, source = self._vault.source(params)
         facts = _facts_of_copy(source, params, is_itself=(source_bucket, source.key) == (bucket, key))
@@ -146,6 +150,7 @@ class Objects:
         return {"CopyObjectResult": result, **encryption(facts)}
 
     async def delete_object(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Remove an object, if it is there."""
         bucket, key = self._vault.check_key(params)
         if "IfMatch" in params:
             check_conditions(self._vault.object(params), {"IfMatch": params["IfMatch"]})
@@ -153,6 +158,7 @@ class Objects:
         return {}
 
     async def delete_objects(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Remove up to 1,000 objects."""
         self._vault.bucket(params)
         deleted, errors = [], []
         for item in params["Delete"].get("Objects", ()):
@@ -165,13 +171,16 @@ class Objects:
         return {"Deleted": [] if params["Delete"].get("Quiet") else deleted, "Errors": errors}
 
     async def get_object_tagging(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """The tags of an object."""
         return {"TagSet": tag_set(self._vault.object(params).facts.get("Tags", {}))}
 
     async def put_object_tagging(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Give an object these tags and no others."""
         tags = {tag["Key"]: tag["Value"] for tag in params["Tagging"].get("TagSet", ())}
         return self._tag(params, tags)
 
     async def delete_object_tagging(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Take all tags from an object."""
         return self._tag(params, {})
 
     def _tag(self, params: Mapping[str, Any], tags: Mapping[str, str]) -> Answer:
@@ -181,11 +190,12 @@ class Objects:
         return {}
 
     async def get_object_acl(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """The one account may do everything."""
         self._vault.object(params)
         return {"Owner": OWNER, "Grants": GRANTS}
 
     async def put_object_acl(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
-        """Who has the region's key may do everything, whatever is put here."""
+        """Taken, and changes nothing: who has the region's key may do everything."""
         self._vault.object(params)
         return {}
 

@@ -63,6 +63,7 @@ class Uploads:
                     shutil.rmtree(folder, ignore_errors=True)
 
     async def create_multipart_upload(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Begin an upload in parts."""
         bucket, key = self._vault.check_key(params)
         if key.endswith("/"):
             raise InvalidArgument(f"The key {key!r} ends in a slash: in the local region it is a folder.")
@@ -78,6 +79,7 @@ class Uploads:
         return {"Bucket": bucket, "Key": key, "UploadId": upload.id, **checksum, **encryption(facts)}
 
     async def upload_part(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """A part, in any order, also in place of an earlier one."""
         upload = self._upload(params)
         content: Content = params["Body"]
         number = _number(params)
@@ -86,6 +88,7 @@ class Uploads:
         return {"ETag": f'"{part.etag}"', **part.checksums, **encryption(upload.facts)}
 
     async def upload_part_copy(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """A part that is another object or a range of it."""
         upload, number = self._upload(params), _number(params)
         _, source = self._vault.source(params)
         span = (0, source.size - 1)
@@ -105,6 +108,7 @@ class Uploads:
         return {"CopyPartResult": result, **encryption(upload.facts)}
 
     async def complete_multipart_upload(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Join the parts to an object."""
         upload = self._upload(params)
         parts = self._chosen(upload, params.get("MultipartUpload", {}).get("Parts", ()))
         self._vault.check_place(params)
@@ -137,10 +141,12 @@ class Uploads:
         }
 
     async def abort_multipart_upload(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """Drop an upload and its parts."""
         self._forget(self._upload(params))
         return {}
 
     async def list_parts(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """The parts that have come in."""
         upload = self._upload(params)
         most, after = params.get("MaxParts", 1000), params.get("PartNumberMarker", 0)
         parts = [part for part in self._vault.records.parts(upload.id) if part.number > int(after or 0)]
@@ -171,6 +177,7 @@ class Uploads:
         return answer
 
     async def list_multipart_uploads(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
+        """The uploads that are under way in a bucket."""
         bucket = self._vault.bucket(params).name
         prefix, most = params.get("Prefix", ""), params.get("MaxUploads", 1000)
         place = (params.get("KeyMarker", ""), params.get("UploadIdMarker", ""))

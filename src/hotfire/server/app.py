@@ -97,7 +97,7 @@ class Region:
         }
         names = {host, "127.0.0.1", "localhost", "[::1]"}
         self._gate = Gate(key, frozenset(f"{name}:{port}" for name in names))
-        self._objects = ObjectServer(home, buckets, self._census, self._gate, environment)
+        self.objects = ObjectServer(home, buckets, self._census, self._gate, environment)
         visitors = Visitors(key, port)
         self._console = Console(self._store, runtime, visitors)
         self._private = Private(key, self._store, self._trees, instances, visitors, self._leases, self.stop)
@@ -107,7 +107,7 @@ class Region:
 
     def open(self) -> None:
         """Take up what the store says is there."""
-        self._objects.open()
+        self.objects.open()
         self._leases.clear()
         self._trees.remove(self._endpoints.trees_in_use())
         self._endpoints.resume()
@@ -118,7 +118,7 @@ class Region:
         """Begin to end: nobody is held any longer, and what has not come in whole is not waited for."""
         self._endpoints.release()
         self._leases.end()
-        self._objects.stop()
+        self.objects.stop()
         for task in self._reading:
             if task is not None:
                 task.cancel()
@@ -130,7 +130,7 @@ class Region:
             self._flusher.cancel()
         await self._dispatcher.close()
         await self._endpoints.close()
-        await self._objects.close()
+        await self.objects.close()
         self._environments.close()
         self._census.close()
         self._journal.close()
@@ -144,7 +144,7 @@ class Region:
         with contextlib.suppress(ConnectionError):
             signed = signature(head)
             if signed is not None and signed.service == "s3":
-                await self._objects.serve(head, receive, send)
+                await self.objects.serve(head, receive, send)
                 return
             response = await self._answer(head, receive)
             await _send(send, response)
@@ -212,7 +212,7 @@ class Region:
         """The service that a request is for, and its operations; one that refuses it if it is not here."""
         if name in self.services:
             return self.services[name]
-        absent = Absent(signed.service if signed is not None else name, request, self.services)
+        absent = Absent(signed.service if signed is not None else name, request, [*self.services, "s3"])
         return absent, absent
 
     async def _answer_client(self, request: Request) -> Response:
