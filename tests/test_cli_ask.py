@@ -2,6 +2,8 @@
 
 import io
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,9 +12,10 @@ import pytest
 
 from hotfire.cli.output import Output
 from hotfire.cli.root import run
+from hotfire.deferred import MOST_INLINE, Deferred
 from hotfire.deployment import Status, Trial
 from hotfire.errors import DeployError
-from hotfire.examples import Answer, check, load
+from hotfire.examples import Answer, ExampleRequest, check, load
 
 JSON = "application/json"
 
@@ -24,8 +27,23 @@ class FakeDeployer:
         self._folder, self._answer, self._status = folder, answer, status
         self.requests: list[tuple[bytes, str, str | None]] = []
 
-    def invoke(self, body: bytes, content_type: str, accept: str | None) -> Answer:
-        self.requests.append((body, content_type, accept))
+    def ask(self, request: ExampleRequest) -> Answer:
+        self.requests.append((request.body, request.content_type, request.accept))
+        return self._given()
+
+    def stream(self, request: ExampleRequest) -> tuple[Answer, Iterator[bytes]]:
+        """The answer's body comes word by word."""
+        given = self.ask(request)
+        if given.status != 200:
+            return given, iter(())
+        return replace(given, body=b""), (word + b" " for word in given.body.split())
+
+    def hand_in(self, request: ExampleRequest, location: str | None) -> Deferred:
+        self.requests.append((request.body, location or "", None))
+        return Deferred("id-1", "s3://b/o.out", "s3://b/o-error.out", JSON, 0.0)
+
+    def outcome(self, deferred: Deferred) -> Answer:
+        assert deferred.inference_id == "id-1"
         return self._given()
 
     def run_examples(self) -> tuple[Trial, ...]:
@@ -62,6 +80,12 @@ class Ask:
 
     def stdin(self, content: bytes) -> None:
         self._monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    def queue(self) -> None:
+        """Let the endpoint be an asynchronous one."""
+        (self.folder / "config.yml").write_text(
+            "environments:\n  local:\n    model_name: tiny\n    async: {output: s3://b}\n"
+        )
 
     def _use(self, fake: FakeDeployer) -> None:
         self.deployer = fake
@@ -284,3 +308,93 @@ def test_no_examples_is_an_error(ask: Ask, capsys: pytest.CaptureFixture[str]) -
     ask.answered(b"{}")
     assert run(["test"]) == 1
     assert f"there are no examples in {ask.folder / 'examples'}" in capsys.readouterr().err
+
+
+def test_the_parts_of_a_stream_are_shown_as_they_come(ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    ask.answered(b"one two")
+    assert run(["invoke", "--stream", "-d", "[1]"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "one two "
+    assert captured.err.endswith("2 parts, the first 4 ms\n")
+
+
+def test_a_stream_ends_its_line_on_a_terminal(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Output, "is_terminal", property(lambda _: True))
+    ask.answered(b"one")
+    run(["invoke", "--stream", "-d", "[1]"])
+    assert capsys.readouterr().out == "one \n"
+
+
+def test_a_stream_for_programs_is_one_value_at_its_end(ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    ask.answered(b"1 2")
+    assert run(["invoke", "--stream", "-d", "[1]", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["body"], told["parts"], told["first_part_seconds"]) == ("1 2 ", 2, 0.004)
+
+
+def test_an_error_in_place_of_a_stream_is_shown_as_any(ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    ask.answered(b"no\n", status=500)
+    assert run(["invoke", "--stream", "-d", "[1]"]) == 1
+    assert capsys.readouterr().err == f"500 {JSON} 4 ms\nno\n\n"
+
+
+def test_a_queued_request_is_told_where_its_answer_will_be(
+    ask: Ask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask.queue()
+    ask.answered(b"[1]")
+    assert run(["invoke", "--async", "-d", "[1]", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "inference_id": "id-1",
+        "output": "s3://b/o.out",
+        "failure": "s3://b/o-error.out",
+    }
+
+
+def test_a_queued_request_can_be_waited_for(ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    ask.queue()
+    ask.answered(b"[1]")
+    assert run(["invoke", "--async", "--wait", "-d", "[1]"]) == 0
+    assert capsys.readouterr() == ("[1]", f"200 {JSON} 4 ms\n")
+
+
+def test_a_request_that_failed_before_the_model_had_it_says_why(
+    ask: Ask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask.queue()
+    ask.answered(b"There is no s3://b/x.", "text/plain", status=0)
+    assert run(["invoke", "--async", "--wait", "--input", "s3://b/x"]) == 1
+    assert capsys.readouterr().err == "Failed: text/plain 4 ms\nThere is no s3://b/x.\n"
+    assert ask.deployer.requests == [(b"", "s3://b/x", None)]
+
+
+def test_a_long_file_is_queued_by_its_address(ask: Ask) -> None:
+    ask.queue()
+    ask.answered(b"[1]")
+    file = ask.folder / "long.json"
+    file.write_bytes(b"x" * (MOST_INLINE + 1))
+    run(["invoke", "--async", "-f", "long.json"])
+    assert ask.deployer.requests[0][1] == f"file://{file}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "queues", "said"),
+    [
+        (["--stream", "--async"], False, "Both --stream and --async are given."),
+        (["--wait"], True, "--input and --wait are for --async alone."),
+        (["--async", "--input", "s3://b/x", "-d", "1"], True, "--input is given beside -d or -f."),
+        (["--stream"], True, "tiny queues its requests"),
+        (["--async"], False, "tiny answers at once"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    ask: Ask, arguments: list[str], queues: bool, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask.answered(b"[1]")
+    if queues:
+        ask.queue()
+    assert run(["invoke", *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert ask.deployer.requests == []

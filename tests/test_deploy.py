@@ -17,6 +17,7 @@ from hotfire.deploy_env import DeployEnv
 from hotfire.destination import Placement
 from hotfire.environment import Environment
 from hotfire.errors import DeployError, EndpointFailed, ForeignEndpoint, HandlerError, RegionNotRunning
+from hotfire.examples import ExampleRequest
 from hotfire.local_region import LocalRegion
 from hotfire.model_data import ModelData
 
@@ -119,7 +120,7 @@ class Project:
     @property
     def served(self) -> Any:
         """The version that answers."""
-        return self.deployer.invoke(b'"x"').value["version"]
+        return self.deployer.ask(ExampleRequest(b'"x"')).value["version"]
 
     def left(self) -> list[str]:
         """Every resource that bears the endpoint's name."""
@@ -458,14 +459,14 @@ def test_the_examples_are_shown_on_the_endpoints_page(project: Project) -> None:
 
 def test_the_error_of_a_model_is_an_answer(project: Project) -> None:
     project.deployer.deploy()
-    answer = project.deployer.invoke(b'["fail"]')
+    answer = project.deployer.ask(ExampleRequest(b'["fail"]'))
     assert answer.status == 500
     assert "no such headline" in answer.body.decode()
 
 
 def test_an_endpoint_that_is_not_there_cannot_be_invoked(project: Project) -> None:
     with pytest.raises(DeployError, match="not found"):
-        project.deployer.invoke(b'"x"')
+        project.deployer.ask(ExampleRequest(b'"x"'))
 
 
 def test_the_log_holds_what_the_handler_printed(project: Project) -> None:

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from hotfire import environment
-from hotfire.environment import Autoscaling, Environment, Serverless, is_one_edit, load
+from hotfire.environment import Asynchronous, Autoscaling, Environment, Serverless, is_one_edit, load
 from hotfire.errors import ConfigError, ProjectError
 
 ARTICLE = """\
@@ -104,7 +104,7 @@ def test_every_key_reaches_its_field(project: Path) -> None:
         "instance_type: ml.m5.large",
         "instance_count: 2",
         "serverless: {memory_mb: 4096, max_concurrency: 9}",
-        "async: {output: s3://b/out}",
+        "async: {output: s3://b/out, failure: file://x, max_concurrent: 3, success_topic: a, error_topic: b}",
         "autoscaling: {min: 0, max: 4, target: 100}",
         "startup_timeout: 300",
         "update: {strategy: in_place}",
@@ -143,7 +143,7 @@ def test_every_key_reaches_its_field(project: Path) -> None:
         instance_type="ml.m5.large",
         instance_count=2,
         serverless=Serverless(4096, 9),
-        async_={"output": "s3://b/out"},
+        async_=Asynchronous("s3://b/out", f"file://{project / 'x'}", 3, "a", "b"),
         autoscaling=Autoscaling(0, 4, 100.0),
         startup_timeout=300,
         update={"strategy": "in_place"},
@@ -278,6 +278,19 @@ def test_a_model_name_that_sagemaker_refuses_is_refused(project: Path, name: str
             24,
             "autoscaling.min is 3, more than autoscaling.max, 2",
         ),
+        ("async: {max_concurrent: 2}", 12, "async needs `output`, the folder that answers are written to"),
+        ("async: {output: a/b}", 21, "async.output must be a file:// or s3:// address, not 'a/b'"),
+        (
+            "async: {output: s3://b, failure: c}",
+            38,
+            "async.failure must be a file:// or s3:// address, not 'c'",
+        ),
+        (
+            "async: {output: s3://b, max_concurrent: 1001}",
+            45,
+            "async.max_concurrent is 1001; SageMaker takes",
+        ),
+        ("async: {output: s3://b, topic: c}", 36, "async has no key 'topic'"),
         ("autoscaling: {min: 1}", 18, "autoscaling needs both `max` and `target`"),
         ("tags: [a]", 11, "tags must be a mapping of keys to values, not a list"),
         ("python: nowhere/python", 13, "python: there is no Python at"),
@@ -298,7 +311,7 @@ def test_the_users_own_keys_are_settings(project: Path) -> None:
 
 def test_a_setting_that_is_not_given_has_its_default(project: Path) -> None:
     env = loaded(project)
-    assert (env.setting("async"), env.setting("instance_count")) == ({}, 1)
+    assert (env.setting("async"), env.setting("instance_count")) == (None, 1)
 
 
 def test_a_known_setting_is_text_as_it_is_written(project: Path) -> None:

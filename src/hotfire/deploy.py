@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hotfire import plan, project
+from hotfire.deferred import Deferred, hand_in, wait
+from hotfire.calls import Call
 from hotfire.deploy_env import SERVING, DeployEnv
 from hotfire.deployment import Deployment, LogEvent, Report, Status, Trial
 from hotfire.destination import Destination, Placement
@@ -16,9 +18,9 @@ from hotfire.endpoint_logs import events
 from hotfire.errors import DeployError
 from hotfire.examples import Answer, Example, ExampleRequest, Verdict, load
 from hotfire.inventory import Inventory, errors, found_or_none
-from hotfire.invocation import attempt, invoke
+from hotfire.invocation import attempt, invoke, stream
 from hotfire.model_data import ModelData
-from hotfire.plan import Call, Existing, Plan
+from hotfire.plan import Existing, Plan
 from hotfire.resources import MOVING
 from hotfire.rollout import Rollout
 from hotfire.wanted import COMMIT_TAG, HASH_TAG, PROJECT_TAG, Site, Wanted, model_of, tag_value, wanted
@@ -113,19 +115,25 @@ class Deployer:
 
     def run_examples(self) -> tuple[Trial, ...]:
         """Send every example and compare, in their order. Raises DeployError if none can be sent."""
-        client = self._client("sagemaker-runtime")
-        return tuple(attempt(client, self._name, example) for example in load(self._environment.examples))
+        return tuple(attempt(example, self.ask) for example in load(self._environment.examples))
 
-    def invoke(
-        self,
-        body: bytes,
-        content_type: str = "application/json",
-        accept: str | None = None,
-        **more: str | None,
-    ) -> Answer:
-        """One request; `more` are the other members of an ExampleRequest. Raises DeployError."""
-        request = ExampleRequest(body, content_type, accept, **more)
+    def ask(self, request: ExampleRequest) -> Answer:
+        """One request; an asynchronous endpoint answers it when its turn comes. Raises DeployError."""
+        if self._environment.async_ is not None:
+            return self.outcome(self.hand_in(request))
         return invoke(self._client("sagemaker-runtime"), self._name, request)
+
+    def stream(self, request: ExampleRequest) -> tuple[Answer, Iterator[bytes]]:
+        """One request, whose answer comes in parts: what is known before the first, and the parts."""
+        return stream(self._client("sagemaker-runtime"), self._name, request)
+
+    def hand_in(self, request: ExampleRequest, location: str | None = None) -> Deferred:
+        """One request to an asynchronous endpoint, whose body may lie elsewhere. Raises DeployError."""
+        return hand_in(self._client("sagemaker-runtime"), self._name, request, location)
+
+    def outcome(self, deferred: Deferred) -> Answer:
+        """What came of such a request, when there is something. Raises DeployError if nothing comes."""
+        return wait(deferred, lambda: self._client("s3"))
 
     def log_events(
         self, since: float | None = None, *, lines: int | None = None, follow: bool = False
@@ -206,7 +214,7 @@ class Deployer:
             self._report.log(f"There are no examples in {self._environment.examples}: nothing was sent.")
         for example in examples:
             try:
-                yield attempt(self._client("sagemaker-runtime"), self._name, example).verdict
+                yield attempt(example, self.ask).verdict
             except DeployError as error:
                 yield Verdict(example.name, (error.message,))
 

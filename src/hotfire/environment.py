@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from hotfire.config_file import Section, listed, nearest, read
+from hotfire.config_file import KeyPath, Place, Section, listed, nearest, read
 from hotfire.errors import ConfigError, ProjectError
 
 LOCAL_TYPES = ("local", "local_process", "local_container", "local_gpu", "local_container_gpu", "ray")
@@ -25,8 +25,9 @@ CONFIG_NAMES = ("config.yml", "deploy/sagemaker/config.yml")
 _ENDPOINT_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _TEXT_KEYS = ("model_name", "aws_role", "region", "profile", "endpoint_url", "model_data_path", "kms_key")
 _IMAGE_KEYS = ("image", "framework_version", "py_version", "ray_address")
-_RAW_KEYS = ("async", "update", "ray", "vpc", "endpoint_config", "app", "preflight")
+_RAW_KEYS = ("update", "ray", "vpc", "endpoint_config", "app", "preflight")
 _RENAMED = {"async": "async_"}
+_MOST_CONCURRENT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,20 @@ class Serverless:
 
     memory_mb: int
     max_concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asynchronous:
+    """Requests that wait in a queue: where what comes of them goes, and how many an instance has in hand.
+
+    `output` and `failure` are folders, by `s3://` or `file://` addresses; the topics are SNS's ARNs.
+    """
+
+    output: str
+    failure: str
+    max_concurrent: int | None = None
+    success_topic: str | None = None
+    error_topic: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +93,7 @@ class Environment:
     instance_type: str | None = None
     instance_count: int = 1
     serverless: Serverless | None = None
-    async_: Mapping[str, Any] = field(default_factory=dict)
+    async_: Asynchronous | None = None
     autoscaling: Autoscaling | None = None
     startup_timeout: int | None = None
     update: Mapping[str, Any] = field(default_factory=dict)
@@ -100,6 +115,7 @@ class Environment:
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    places: Mapping[KeyPath, Place] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def is_local(self) -> bool:
@@ -137,6 +153,14 @@ class Environment:
         advice = f"Did you mean {near!r}?" if near else f"Add `{name}:` to the environment {self.name!r}."
         message = f"the environment {self.name!r} has no setting {name!r}"
         raise ConfigError(message, advice, file=self.file, key=name)
+
+    def mistake(self, message: str, advice: str = "", *path: str | int) -> ConfigError:
+        """An error at a key, or at the nearest above it that the file has."""
+        key = ".".join(map(str, path)) or None
+        while path and path not in self.places:
+            path = path[:-1]
+        line, column = self.places.get(path, (None, None))
+        return ConfigError(message, advice, file=self.file, line=line, column=column, key=key)
 
     def hosting_type(self) -> str:
         """The instance type, which only `local` may leave out."""
@@ -177,7 +201,7 @@ class Environment:
 
 KNOWN_KEYS = frozenset(
     {one.name.removesuffix("_") for one in fields(Environment)}
-    - {"name", "file", "root", "settings", "notes"}
+    - {"name", "file", "root", "settings", "notes", "places"}
 )
 """The keys that Hotfire reads; all others are the user's own."""
 
@@ -271,8 +295,10 @@ def _resolve(name: str, file: Path, section: Section, variables: Mapping[str, st
         journal=section.flag("journal", default=True),
         settings=_settings(section),
         notes=_notes(section),
+        places=section.places,
         **_account(section, name),
         **_hosting(section),
+        async_=_asynchronous(section.section("async"), root),
         **_plain_settings(section),
     )
 
@@ -331,6 +357,37 @@ def _serverless(section: Section | None) -> Serverless | None:
     if section is None:
         return None
     return Serverless(section.whole("memory_mb") or 2048, section.whole("max_concurrency") or 5)
+
+
+def _asynchronous(section: Section | None, root: Path) -> Asynchronous | None:
+    if section is None:
+        return None
+    keys = tuple(one.name for one in fields(Asynchronous))
+    for key in section.values:
+        if key not in keys:
+            near = nearest(key, keys)
+            advice = f"Did you mean {near!r}?" if near else f"It has {listed(keys)}."
+            raise section.error(f"async has no key {key!r}", advice, key=key)
+    output = _address(section, "output", root)
+    if output is None:
+        message = "async needs `output`, the folder that answers are written to"
+        raise section.error(message, "Add `output: s3://…`, or `file://…` for this machine.")
+    most = section.whole("max_concurrent")
+    if most is not None and most > _MOST_CONCURRENT:
+        message = f"async.max_concurrent is {most}; SageMaker takes at most {_MOST_CONCURRENT}"
+        raise section.error(message, key="max_concurrent")
+    topics = {key: section.text(key) for key in ("success_topic", "error_topic")}
+    return Asynchronous(output, _address(section, "failure", root) or output, most, **topics)
+
+
+def _address(section: Section, key: str, root: Path) -> str | None:
+    """An s3:// address, or a file:// address that no longer depends on where the project is."""
+    text = section.text(key)
+    if text is None or text.startswith("s3://"):
+        return text
+    if not text.startswith("file://"):
+        raise section.wrong_type(key, "a file:// or s3:// address")
+    return f"file://{_path(root, text.removeprefix('file://'))}"
 
 
 def _autoscaling(section: Section | None) -> Autoscaling | None:

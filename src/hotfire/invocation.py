@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from typing import Any
 
 from hotfire.deployment import Trial
@@ -27,9 +27,33 @@ def invoke(client: Any, endpoint: str, request: ExampleRequest) -> Answer:
     return Answer(200, answer.get("ContentType", ""), body, time.perf_counter() - begun)
 
 
-def attempt(client: Any, endpoint: str, example: Example) -> Trial:
-    """Send an example and compare. Raises DeployError if it does not reach the model."""
-    answer = invoke(client, endpoint, example.request)
+def stream(client: Any, endpoint: str, request: ExampleRequest) -> tuple[Answer, Iterator[bytes]]:
+    """What the model answers, as far as it is known before the first part, and the parts as they come.
+
+    An answer that is an error has its body and no parts. Raises DeployError as `invoke` does, and where the
+    answer breaks off.
+    """
+    begun = time.perf_counter()
+    with errors(f"invoke {endpoint}"):
+        try:
+            answer = client.invoke_endpoint_with_response_stream(
+                EndpointName=endpoint, **request.parameters()
+            )
+        except client.exceptions.ModelError as error:
+            return _refusal(error.response, time.perf_counter() - begun), iter(())
+    start = Answer(200, answer.get("ContentType", ""), b"", time.perf_counter() - begun)
+    return start, _parts(endpoint, answer["Body"])
+
+
+def _parts(endpoint: str, events: Any) -> Iterator[bytes]:
+    with closing(events), errors(f"stream from {endpoint}"):
+        for event in events:
+            yield event["PayloadPart"]["Bytes"]
+
+
+def attempt(example: Example, ask: Callable[[ExampleRequest], Answer]) -> Trial:
+    """Send an example and compare. Raises what `ask` raises if it does not reach the model."""
+    answer = ask(example.request)
     return Trial(example, answer, check(example, answer))
 
 

@@ -97,7 +97,7 @@ def wanted(environment: Environment, data: ModelData, site: Site, commit: str | 
             "ExecutionRoleArn": site.role_arn,
             **vpc,
         },
-        create_config={"EndpointConfigName": config, **request},
+        create_config={**request, "EndpointConfigName": config},
         tags=_tags(environment, data, commit),
         update={} if environment.is_local else _update(environment),
         autoscaling=None if environment.is_local else environment.autoscaling,
@@ -193,9 +193,9 @@ def _config_request(environment: Environment, model: str) -> dict[str, Any]:
 
 def _config_digits(request: Mapping[str, Any]) -> str:
     """Of all that a config is; of the one variant alone, if that is all."""
-    (variant, *others) = request["ProductionVariants"]
-    is_all = set(request) == {"ProductionVariants"} and not others
-    return _digits(variant if is_all else request, _CONFIG_DIGITS)
+    variants = request["ProductionVariants"]
+    is_all = set(request) == {"ProductionVariants"} and isinstance(variants, list) and len(variants) == 1
+    return _digits(variants[0] if is_all else request, _CONFIG_DIGITS)
 
 
 def _update(environment: Environment) -> dict[str, Any]:
@@ -259,7 +259,7 @@ def _model_digits(data: ModelData, container: Mapping[str, Any], site: Site) -> 
 
 
 def _digits(value: Any, count: int) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:count]
 
 

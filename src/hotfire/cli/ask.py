@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +17,13 @@ from hotfire.cli.deployment import deployer, explained, show_verdict, verdict_va
 from hotfire.cli.output import Output, duration
 from hotfire.environment import Environment
 from hotfire.errors import HotfireError, ProjectError, UsageError
+from hotfire.examples import ExampleRequest
 
 if TYPE_CHECKING:
+    from hotfire.deferred import Deferred
+    from hotfire.deploy import Deployer
     from hotfire.deployment import Trial
-    from hotfire.examples import Answer, ExampleRequest
+    from hotfire.examples import Answer
 
 _JSON = "application/json"
 _CONTENT_TYPES = {
@@ -76,6 +81,10 @@ def test(output: Output, environment: Environment, accept: bool, junit: Path | N
 )
 @click.option("--content-type", metavar="TYPE", help=f"Of the body; else as FILE's name says, else {_JSON}.")
 @click.option("--accept", metavar="TYPE", help="What the answer is to be.")
+@click.option("--stream", is_flag=True, help="Show the parts of the answer as they come.")
+@click.option("--async", "later", is_flag=True, help="Queue the request; say where its answer will be.")
+@click.option("--input", "place", metavar="URL", help="With --async: where the request's body is.")
+@click.option("--wait", is_flag=True, help="With --async: wait for the answer.")
 @options.json
 @options.environment
 def invoke(
@@ -85,21 +94,32 @@ def invoke(
     file: Path | None,
     content_type: str | None,
     accept: str | None,
+    stream: bool,
+    later: bool,
+    place: str | None,
+    wait: bool,
 ) -> int:
     """Send one request to the endpoint.
 
     Without -d and -f it is what standard input holds, else the first example. The answer's body goes to
-    standard output as it came, its status and time to standard error.
+    standard output as it came, its status and time to standard error. An endpoint with `async:` in config.yml
+    answers when the request's turn comes.
     """
-    if data is not None and file is not None:
-        raise UsageError("Both -d and -f are given.", "Give one of them.")
-    request = _request(output, environment, data, file)
+    _check_request(data, file, place)
+    _check_manner(environment, stream, later, place is not None or wait)
+    request = ExampleRequest(b"") if place else _request(output, environment, data, file)
+    request = replace(
+        request, content_type=content_type or request.content_type, accept=accept or request.accept
+    )
     deploying = deployer(output, environment)
     with explained(deploying):
-        answer = deploying.invoke(
-            request.body, content_type or request.content_type, accept or request.accept
-        )
-    output.note(f"{answer.status} {answer.content_type} {duration(answer.seconds)}")
+        if stream:
+            return _show_stream(output, *deploying.stream(request))
+        if later:
+            location = place or _location(environment, file, request)
+            return _show_deferred(output, deploying, deploying.hand_in(request, location), wait)
+        answer = deploying.ask(request)
+    output.note(_summary(answer))
     return _show_answer(output, answer)
 
 
@@ -133,7 +153,7 @@ def _results(environment: Environment, trials: Sequence[Trial], accepted: list[s
 
 
 def _request(output: Output, environment: Environment, data: str | None, file: Path | None) -> ExampleRequest:
-    from hotfire.examples import ExampleRequest, load
+    from hotfire.examples import load
 
     if data is not None:
         return ExampleRequest(data.encode("utf-8", "surrogateescape"))
@@ -151,6 +171,38 @@ def _request(output: Output, environment: Environment, data: str | None, file: P
     return found[0].request
 
 
+def _check_request(data: str | None, file: Path | None, place: str | None) -> None:
+    """That there is one request on the command line."""
+    if data is not None and file is not None:
+        raise UsageError("Both -d and -f are given.", "Give one of them.")
+    if place is not None and (data is not None or file is not None):
+        raise UsageError("--input is given beside -d or -f.", "Give one of them.")
+
+
+def _check_manner(environment: Environment, stream: bool, later: bool, is_about_later: bool) -> None:
+    """That the endpoint answers in the way that is asked for."""
+    if stream and later:
+        raise UsageError("Both --stream and --async are given.", "An endpoint answers in one of these ways.")
+    if is_about_later and not later:
+        raise UsageError("--input and --wait are for --async alone.", "Add --async.")
+    name = environment.model_name
+    is_async = environment.async_ is not None or "AsyncInferenceConfig" in environment.endpoint_config
+    if stream and is_async:
+        raise UsageError(f"{name} queues its requests: it has `async:`.", "Leave out --stream.")
+    if later and not is_async:
+        message = f"{name} answers at once: the environment {environment.name!r} has no `async:`."
+        raise UsageError(message, "Leave out --async, or add `async: {output: …}` to config.yml and deploy.")
+
+
+def _location(environment: Environment, file: Path | None, request: ExampleRequest) -> str | None:
+    """The address of a file that is too long to be sent along; only a region of this machine can read it."""
+    from hotfire.deferred import MOST_INLINE
+
+    if file is None or str(file) == "-" or len(request.body) <= MOST_INLINE or not environment.is_local:
+        return None
+    return f"file://{file.absolute()}"
+
+
 def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
@@ -164,15 +216,60 @@ def _show_answer(output: Output, answer: Answer) -> int:
         output.note(_message(answer))
     elif not output.as_json:
         _show_body(output, answer)
-    output.result(
-        {
-            "status": answer.status,
-            "content_type": answer.content_type,
-            "seconds": answer.seconds,
-            "body": answer.value,
-        }
-    )
+    output.result(_answer_values(answer))
     return 0 if passed else 1
+
+
+def _answer_values(answer: Answer) -> dict[str, object]:
+    return {
+        "status": answer.status,
+        "content_type": answer.content_type,
+        "seconds": answer.seconds,
+        "body": answer.value,
+    }
+
+
+def _summary(answer: Answer) -> str:
+    """An answer in a line; a request that did not get to the model has no status."""
+    status = str(answer.status) if answer.status else "Failed:"
+    return f"{status} {answer.content_type} {duration(answer.seconds)}"
+
+
+def _show_stream(output: Output, start: Answer, parts: Iterator[bytes]) -> int:
+    """The parts as they come; with `--json` the whole answer at its end."""
+    if start.status != 200:
+        output.note(_summary(start))
+        return _show_answer(output, start)
+    begun, kept, count, last = time.perf_counter(), bytearray(), 0, b""
+    for last in parts:
+        count += 1
+        if output.as_json:
+            kept += last
+        else:
+            output.body(last)
+    if output.is_terminal and not output.as_json and not last.endswith(b"\n"):
+        output.say()
+    whole = replace(start, body=bytes(kept), seconds=start.seconds + time.perf_counter() - begun)
+    output.note(
+        f"{_summary(whole)}, {count} part{'' if count == 1 else 's'}, the first {duration(start.seconds)}"
+    )
+    output.result({**_answer_values(whole), "parts": count, "first_part_seconds": start.seconds})
+    return 0
+
+
+def _show_deferred(output: Output, deploying: Deployer, deferred: Deferred, wait: bool) -> int:
+    """Where the outcome of a request will be, or the outcome."""
+    if wait:
+        answer = deploying.outcome(deferred)
+        output.note(_summary(answer))
+        return _show_answer(output, answer)
+    output.say(f"Queued: {deferred.inference_id}")
+    output.say(f"  answer   {deferred.output}")
+    if deferred.failure:
+        output.say(f"  failure  {deferred.failure}")
+    places = {"output": deferred.output, "failure": deferred.failure or None}
+    output.result({"inference_id": deferred.inference_id, **places})
+    return 0
 
 
 def _show_body(output: Output, answer: Answer) -> None:

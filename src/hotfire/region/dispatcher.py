@@ -203,8 +203,9 @@ class Dispatcher:
         self._queue.remove(ticket.number)
 
     def _tell(self, ticket: Ticket, text: str) -> None:
-        for line in f"request {ticket.params['InferenceId']} {text}".splitlines():
-            self._say(ticket.endpoint, LOG_STREAM, "", line)
+        # The rest of what a container says of a failure is in its own log.
+        line = f"request {ticket.params['InferenceId']} {text}".splitlines()[0]
+        self._say(ticket.endpoint, LOG_STREAM, "", line)
 
 
 def _places(config: Mapping[str, Any], params: Mapping[str, Any], unique: str) -> tuple[str, str]:
