@@ -115,7 +115,9 @@ def test_what_cannot_be_removed_stays_with_what_it_needs() -> None:
         applying.apply([MODEL, CONFIG, UPDATE])
     assert "delete_model" not in sagemaker.calls
     assert applying.under_way
-    assert report.lines[0].startswith("new could not be removed again: undo: create endpoint config new:")
+    assert report.lines[0].startswith(
+        "What was made could not be removed again: undo: create endpoint config new:"
+    )
 
 
 def test_a_new_endpoint_that_failed_is_removed_with_its_config_and_model() -> None:

@@ -28,17 +28,33 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Packed:
+    """A `model.tar.gz` that there is already, with the hash of its bytes."""
+
+    path: Path
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelData:
     """All that is to lie at `/opt/ml/model`, sorted by place.
 
     `sha256` names places, modes and contents. `notes` are sentences about what was taken along and why.
-    `entry_point` is the handler's name in `code/`, SAGEMAKER_PROGRAM.
+    `entry_point` is the handler's name in `code/`, SAGEMAKER_PROGRAM. `packed` is the archive that the files
+    came from, and whose very bytes are to be deployed.
     """
 
     entries: tuple[Entry, ...]
     sha256: str
     entry_point: str
     notes: tuple[str, ...] = ()
+    packed: Packed | None = None
+
+    @property
+    def identity(self) -> str:
+        """What tells it from other model data: the hash of its files, or of the bytes that they came in."""
+        return self.packed.sha256 if self.packed else self.sha256
 
     @property
     def size(self) -> int:

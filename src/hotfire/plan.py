@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hotfire import autoscaling
+from hotfire.calls import Call, add_tags, tag_list
 from hotfire.errors import DeployError, ForeignEndpoint
 from hotfire.wanted import COMMIT_TAG, PROJECT_TAG, Wanted, model_of
 
 KEPT = 3
 """So many configs that served before are kept for `rollback`, with their models."""
+
+_ABSENT = (None, "Failed")
+"""States of an endpoint that must be made: none, or one that no update can mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +47,27 @@ class Existing:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """A call to AWS, and what it does in a few words."""
-
-    service: str
-    operation: str
-    params: Mapping[str, Any]
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """The calls in their order, and `afterwards` those that are made only when the endpoint is in service."""
+    """The calls in their order, then those that are made only when the endpoint is in service.
+
+    Those are `in_service`, without which it is not what is wanted, and `afterwards`, without which it is all
+    the same. `kept` names what is as it should be.
+    """
 
     calls: tuple[Call, ...] = ()
+    in_service: tuple[Call, ...] = ()
     afterwards: tuple[Call, ...] = ()
+    kept: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def all(self) -> tuple[Call, ...]:
+        """Every call, in the order in which they are made."""
+        return (*self.calls, *self.in_service, *self.afterwards)
 
     @property
     def is_empty(self) -> bool:
         """Whether all is as it should be."""
-        return not (self.calls or self.afterwards)
+        return not self.all
 
     @property
     def moves(self) -> bool:
@@ -77,13 +83,14 @@ def plan(wanted: Wanted, existing: Existing, *, adopt: bool = False) -> Plan:
     if not adopt:
         check_owner(wanted.endpoint, wanted.project, existing)
     serves = existing.status == "InService" and existing.config == wanted.config
-    calls = (*_make_model(wanted, existing), *_make_config(wanted, existing))
+    is_new = existing.status in _ABSENT
+    scaling = autoscaling.plan(wanted, "" if is_new else existing.arn, {} if is_new else existing.tags)
+    calls = (*_make_model(wanted, existing), *_make_config(wanted, existing), *scaling.before)
     if not serves:
-        calls += _move(wanted.endpoint, wanted.config, wanted.tags, existing)
+        calls += _move(wanted.endpoint, wanted.config, wanted.tags, existing, _way(wanted, scaling))
     tagging = _tag(wanted.endpoint, wanted.tags, existing)
-    if not serves:
-        return Plan(calls, (*tagging, *cleanup(wanted.config, existing)))
-    return Plan(calls, tagging)
+    cleaning = () if serves else cleanup(wanted.config, existing)
+    return Plan(calls, scaling.in_service, (*tagging, *cleaning), tuple(_kept(wanted, existing, calls)))
 
 
 def rollback(endpoint: str, project: str, existing: Existing) -> tuple[str, Plan]:
@@ -101,15 +108,16 @@ def rollback(endpoint: str, project: str, existing: Existing) -> tuple[str, Plan
         raise DeployError(message, "Bring the older sources back, and `hotfire deploy` them.")
     tags = next(dict(made.tags) for made in existing.configs if made.name == before[-1])
     calls = _move(endpoint, before[-1], {**existing.tags, **tags}, existing)
-    return before[-1], Plan(calls, _tag(endpoint, tags, existing))
+    return before[-1], Plan(calls, afterwards=_tag(endpoint, tags, existing))
 
 
 def delete(endpoint: str, project: str, existing: Existing) -> Plan:
     """What removes the endpoint with its configs and models; `existing` holds only what is the project's."""
     check_owner(endpoint, project, existing)
+    scaling = autoscaling.removal(endpoint, existing.tags)
     first = () if existing.status is None else (_delete_endpoint(endpoint),)
     configs = (_delete_config(made.name) for made in existing.configs)
-    return Plan((*first, *configs, *(_delete_model(made.name) for made in existing.models)))
+    return Plan((*scaling, *first, *configs, *(_delete_model(made.name) for made in existing.models)))
 
 
 def cleanup(serving: str, existing: Existing) -> tuple[Call, ...]:
@@ -148,7 +156,7 @@ def _before(existing: Existing) -> tuple[str, ...]:
 
 def _make_model(wanted: Wanted, existing: Existing) -> Iterator[Call]:
     if all(made.name != wanted.model for made in existing.models):
-        params = {**wanted.create_model, "Tags": _tag_list(wanted.tags)}
+        params = {**wanted.create_model, "Tags": tag_list(wanted.tags)}
         yield Call("sagemaker", "CreateModel", params, f"create model {wanted.model}")
 
 
@@ -159,16 +167,47 @@ def _make_config(wanted: Wanted, existing: Existing) -> Iterator[Call]:
             return
         # Made anew, so that the order of creation stays the order in which they were deployed.
         yield _delete_config(wanted.config)
-    params = {**wanted.create_config, "Tags": _tag_list(wanted.tags)}
+    params = {**wanted.create_config, "Tags": tag_list(wanted.tags)}
     yield Call("sagemaker", "CreateEndpointConfig", params, f"create endpoint config {wanted.config}")
 
 
-def _move(endpoint: str, config: str, tags: Mapping[str, str], existing: Existing) -> tuple[Call, ...]:
+def _kept(wanted: Wanted, existing: Existing, calls: Iterable[Call]) -> Iterator[str]:
+    """What is there and stays as it is."""
+    made = {name for call in calls for name in call.params.values() if isinstance(name, str)}
+    named = (
+        ("model", wanted.model, existing.models),
+        ("endpoint config", wanted.config, existing.configs),
+    )
+    for kind, name, there in named:
+        if any(one.name == name for one in there) and name not in made:
+            yield f"{kind} {name}"
+    if existing.status is not None and wanted.endpoint not in made:
+        yield f"endpoint {wanted.endpoint}"
+
+
+def _way(wanted: Wanted, scaling: autoscaling.Scaling) -> dict[str, Any]:
+    """How an endpoint goes over to another config: members of UpdateEndpoint."""
+    way: dict[str, Any] = {"DeploymentConfig": wanted.update} if wanted.update else {}
+    if scaling.goes_on:
+        way["RetainAllVariantProperties"] = True
+        kinds = ("DesiredWeight", "DataCaptureConfig")
+        way["ExcludeRetainedVariantProperties"] = [{"VariantPropertyType": kind} for kind in kinds]
+    return way
+
+
+def _move(
+    endpoint: str,
+    config: str,
+    tags: Mapping[str, str],
+    existing: Existing,
+    way: Mapping[str, Any] | None = None,
+) -> tuple[Call, ...]:
     """What makes the endpoint serve a config. One that is Failed takes no update."""
     params = {"EndpointName": endpoint, "EndpointConfigName": config}
-    if existing.status not in (None, "Failed"):
-        return (Call("sagemaker", "UpdateEndpoint", params, f"update endpoint {endpoint} to {config}"),)
-    tagged = {**params, "Tags": _tag_list(tags)}
+    if existing.status not in _ABSENT:
+        text = f"update endpoint {endpoint} to {config}"
+        return (Call("sagemaker", "UpdateEndpoint", {**params, **(way or {})}, text),)
+    tagged = {**params, "Tags": tag_list(tags)}
     create = Call("sagemaker", "CreateEndpoint", tagged, f"create endpoint {endpoint} of {config}")
     return (create,) if existing.status is None else (_delete_endpoint(endpoint, "Failed "), create)
 
@@ -178,10 +217,9 @@ def _tag(endpoint: str, tags: Mapping[str, str], existing: Existing) -> tuple[Ca
     # The commit of what was deployed before says nothing of what comes from none.
     tags = {**({COMMIT_TAG: ""} if COMMIT_TAG in existing.tags else {}), **tags}
     new = {name: value for name, value in tags.items() if existing.tags.get(name) != value}
-    if existing.status in (None, "Failed") or not set(new) - {COMMIT_TAG}:
+    if existing.status in _ABSENT or not set(new) - {COMMIT_TAG}:
         return ()
-    params = {"ResourceArn": existing.arn, "Tags": _tag_list(new)}
-    return (Call("sagemaker", "AddTags", params, f"tag endpoint {endpoint}"),)
+    return (add_tags(endpoint, existing.arn, new),)
 
 
 def _delete_endpoint(endpoint: str, kind: str = "") -> Call:
@@ -196,7 +234,3 @@ def _delete_config(name: str) -> Call:
 
 def _delete_model(name: str) -> Call:
     return Call("sagemaker", "DeleteModel", {"ModelName": name}, f"delete model {name}")
-
-
-def _tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": name, "Value": value} for name, value in tags.items()]

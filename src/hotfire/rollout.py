@@ -6,16 +6,18 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hotfire.calls import Call
 from hotfire.deploy_env import SERVING, is_absent
 from hotfire.deployment import LogEvent, Report
 from hotfire.destination import Pace
 from hotfire.endpoint_logs import Tail, streams
 from hotfire.errors import DeployError, EndpointFailed
 from hotfire.inventory import Inventory, errors
-from hotfire.plan import Call, Existing
+from hotfire.plan import Existing
 from hotfire.resources import MOVING
 
 _UNDONE_BY = {
@@ -111,14 +113,11 @@ class Rollout:
         """Remove what the calls made, the last first; what cannot be removed stays, with what it needs."""
         while self._made:
             call = self._made.pop()
-            if call.operation not in _UNDONE_BY:
-                continue
-            operation, key = _UNDONE_BY[call.operation]
-            name = call.params[key]
             try:
-                self._make(Call(call.service, operation, {key: name}, f"undo: {call.text}"))
+                for undoing in _undoing(call):
+                    self._make(undoing)
             except DeployError as error:
-                self._report.log(f"{name} could not be removed again: {error.message}")
+                self._report.log(f"What was made could not be removed again: {error.message}")
                 self._made.clear()
                 self.under_way = True
 
@@ -136,6 +135,15 @@ class Rollout:
             else "Nothing of it was left behind. Mend it and deploy again."
         )
         return EndpointFailed(message, left)
+
+
+def _undoing(call: Call) -> tuple[Call, ...]:
+    """What takes a call back, each said to be that."""
+    text = f"undo: {call.text}"
+    if call.operation in _UNDONE_BY:
+        operation, key = _UNDONE_BY[call.operation]
+        return (Call(call.service, operation, {key: call.params[key]}, text),)
+    return tuple(replace(one, text=text) for one in call.undone_by)
 
 
 class _Listening:

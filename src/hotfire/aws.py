@@ -1,0 +1,78 @@
+"""AWS as a destination: an account, a region of it, and a bucket for model data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from hotfire.bucket import Bucket
+from hotfire.deploy_env import DeployEnv
+from hotfire.deployment import Report
+from hotfire.depot import Depot, parted
+from hotfire.destination import Pace, Placement
+from hotfire.environment import home
+from hotfire.examples import Example
+from hotfire.inventory import errors
+from hotfire.model_data import ModelData
+
+
+class Aws:
+    """The endpoint's place in the account whose credentials the environment names."""
+
+    pace = Pace(5.0, reads_log=True)
+    charges = True
+
+    def __init__(self, env: DeployEnv) -> None:
+        self._env, self._environment = env, env.environment
+
+    def introduction(self) -> str:
+        """The account, the AWS region and the caller's ARN."""
+        return f"AWS account {self._caller['Account']}, {self._region}, as {self._caller['Arn']}"
+
+    def prepare(self) -> None:
+        """Nothing: AWS begins when it is told to."""
+
+    def locate(self, data: ModelData) -> Placement:
+        """In the folder of `model_data_path`, or in SageMaker's default bucket."""
+        return self._depot.locate(data)
+
+    def put(self, data: ModelData, placement: Placement, report: Report, previous: str | None) -> None:
+        """Upload what is not there."""
+        self._depot.put(data, placement, report, previous)
+
+    def brought(self) -> tuple[str, ...]:
+        """The folders of what was uploaded for this endpoint."""
+        return self._depot.brought()
+
+    def remove(self, urls: Iterable[str]) -> None:
+        """Remove what was uploaded there, unless another endpoint uses it."""
+        self._depot.remove(urls)
+
+    def show(self, examples: Sequence[Example]) -> None:
+        """Nothing: there is no page."""
+
+    def page(self) -> None:
+        """None."""
+
+    @cached_property
+    def _caller(self) -> Mapping[str, Any]:
+        with errors("find out whose credentials these are"):
+            return dict(self._env.client_for("sts").get_caller_identity())
+
+    @property
+    def _region(self) -> str:
+        return str(self._env.client_for("sts").meta.region_name)
+
+    @cached_property
+    def _depot(self) -> Depot:
+        environment, account = self._environment, str(self._caller["Account"])
+        path = environment.model_data_path or ""
+        if not path.startswith("s3://"):
+            path = f"s3://sagemaker-{self._region}-{account}/{environment.model_name}/"
+        name, folder = parted(path)
+        key = environment.kms_key
+        encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
+        bucket = Bucket(self._env.client_for("s3"), name, account, encryption)
+        as_files = environment.model_data == "folder"
+        return Depot(bucket, folder, environment.model_name, home() / "packed", as_files=as_files)
