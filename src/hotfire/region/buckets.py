@@ -171,6 +171,24 @@ class Buckets:
             return None
         return stored(path, key, status, record) if path.is_file() else None
 
+    def make_room(self, bucket: str, key: str) -> None:
+        """See that nothing stands in the way of a key, and clear away what is no object.
+
+        Raises ArchiveError.
+        """
+        top, path = self.folder(bucket), self.file(bucket, key)
+        for parent in reversed(path.relative_to(top).parents[:-1]):
+            if (top / parent).exists() and not (top / parent).is_dir():
+                raise beside_itself(key, str(parent))
+        if key.endswith("/"):
+            if path.exists() and not path.is_dir():
+                raise beside_itself(key, key.removesuffix("/"))
+        elif path.is_dir():
+            for folder, _, _ in os.walk(path, topdown=False):
+                self._prune(bucket, Path(folder))
+            if path.is_dir():
+                raise beside_itself(key, f"{key}/")
+
     def put(self, bucket: str, key: str, part: Path, etag: str, facts: Mapping[str, Any]) -> Stored:
         """Make an object of a file, which is moved; of a key that ends in a slash, a folder of an empty one.
 
@@ -183,7 +201,7 @@ class Buckets:
                 "has no content.",
                 "Choose another key.",
             )
-        self._make_room(bucket, key, path)
+        self.make_room(bucket, key)
         with written(path):
             if key.endswith("/"):
                 path.mkdir(parents=True, exist_ok=True)
@@ -213,21 +231,6 @@ class Buckets:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return
         self._prune(bucket, path if key.endswith("/") else path.parent)
-
-    def _make_room(self, bucket: str, key: str, path: Path) -> None:
-        """See that nothing stands in the way of a key, and clear away what is no object."""
-        top = self.folder(bucket)
-        for parent in reversed(path.relative_to(top).parents[:-1]):
-            if (top / parent).exists() and not (top / parent).is_dir():
-                raise beside_itself(key, str(parent))
-        if key.endswith("/"):
-            if path.exists() and not path.is_dir():
-                raise beside_itself(key, key.removesuffix("/"))
-        elif path.is_dir():
-            for folder, _, _ in os.walk(path, topdown=False):
-                self._prune(bucket, Path(folder))
-            if path.is_dir():
-                raise beside_itself(key, f"{key}/")
 
     def _prune(self, bucket: str, folder: Path) -> None:
         """Remove a folder and those above it, as far as they are empty and no object stands for them."""

@@ -112,10 +112,13 @@ class Rclone:
         """A new file of these bytes, to be moved by who asked. Raises SlowDown, and what the chunks raise."""
         name = secrets.token_hex(16)
         async with self._connection() as (reader, writer):
-            writer.write(_head("PUT", f"/in/{name}", [f"Content-Length: {length}"]))
+            # The last piece is held back until the chunks have ended well: what is not whole rclone drops.
+            held = _head("PUT", f"/in/{name}", [f"Content-Length: {length}"])
             async for chunk in chunks:
-                writer.write(chunk)
+                writer.write(held)
+                held = chunk
                 await writer.drain()
+            writer.write(held)
             status, _ = await _answer(reader)
         if status != 200:
             (self._in / name).unlink(missing_ok=True)

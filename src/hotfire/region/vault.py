@@ -114,7 +114,10 @@ class Vault:
         return bucket, found
 
     def check_place(self, params: Mapping[str, Any]) -> tuple[str, str]:
-        """Bucket and key of what is to be put there, if the conditions on what is there now hold."""
+        """Bucket and key of what is to be put there, if the conditions on what is there now hold.
+
+        Said before the body is asked for, and again before it takes its place.
+        """
         bucket, key = self.check_key(params)
         found = self.buckets.find(bucket, key)
         if "IfMatch" in params and found is None:
@@ -124,6 +127,10 @@ class Vault:
                 check_conditions(found, params)
             except NotModified as error:
                 raise PreconditionFailed(error.message) from error
+        try:
+            self.buckets.make_room(bucket, key)
+        except ArchiveError as error:
+            raise InvalidArgument(error.message) from error
         return bucket, key
 
     def place(self, bucket: str, key: str, part: Path, etag: str, facts: Mapping[str, Any]) -> Stored:
