@@ -20,6 +20,11 @@ def test_every_operation_of_the_region_is_documented(repository: Path) -> None:
     assert (repository / "docs" / "api.md").read_text() == page()
 
 
+def test_every_rule_of_preflight_is_documented(repository: Path) -> None:
+    page = runpy.run_path(str(repository / "scripts" / "document_rules.py"))["page"]
+    assert (repository / "docs" / "preflight.md").read_text() == page()
+
+
 def test_every_key_of_the_configuration_is_documented(repository: Path) -> None:
     text = (repository / "docs" / "configuration.md").read_text()
     documented = set(re.findall(r"`(\w+)`", text))

@@ -1,10 +1,10 @@
-"""What memory the common `ml.*` hosting types have; EC2's own figures for the type without `ml.`."""
+"""Memory and processors of the common `ml.*` hosting types: EC2's figures for the type without `ml.`."""
 
 from __future__ import annotations
 
 GIB = 1 << 30
 
-_VCPUS = {"medium": 1, "large": 2, "xlarge": 4}
+_VCPUS = {"medium": 2, "large": 2, "xlarge": 4}
 """Of a size; `Nxlarge` has N times as many as `xlarge`."""
 
 _GIB_PER_VCPU = {
@@ -40,14 +40,18 @@ def memory(instance_type: str) -> float | None:
     """Bytes of memory of an instance; None if it is not known here."""
     if instance_type in _GIB:
         return _GIB[instance_type] * GIB
-    family, _, size = instance_type.removeprefix("ml.").partition(".")
-    vcpus = _vcpus(size)
-    if family not in _GIB_PER_VCPU or vcpus is None or not instance_type.startswith("ml."):
+    family = instance_type.removeprefix("ml.").partition(".")[0]
+    cores = vcpus(instance_type)
+    if family not in _GIB_PER_VCPU or cores is None:
         return None
-    return _GIB_PER_VCPU[family] * vcpus * GIB
+    return _GIB_PER_VCPU[family] * cores * GIB
 
 
-def _vcpus(size: str) -> int | None:
+def vcpus(instance_type: str) -> int | None:
+    """Its virtual processors, of which SageMaker's container starts a worker each; None if not known here."""
+    size = instance_type.partition(".")[2].partition(".")[2]
+    if not instance_type.startswith("ml."):
+        return None
     if size in _VCPUS:
         return _VCPUS[size]
     times = size.removesuffix("xlarge")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from hotfire import preflight, tracing
+from hotfire.archive import unpack
 from hotfire.environment import Environment, home
 from hotfire.errors import ArchiveError, ProjectError
 from hotfire.hashes import HashCache
 from hotfire.model_data import ModelData
-from hotfire.preflight import rules
+from hotfire.preflight import Finding, rules
 from hotfire.preflight.rules import Verdict
-from hotfire.preflight.subject import Subject
+from hotfire.preflight.subject import Measured, Subject
 from hotfire.sources import Sources, collect
 
 _GIT_SECONDS = 5.0
@@ -53,6 +57,43 @@ def inspected(environment: Environment, *, only_local: bool = False) -> tuple[Mo
     """
     subject, data = examined(environment)
     return data, rules.judge(subject, only_local=only_local)
+
+
+def checked(
+    environment: Environment, measure: Callable[[Environment, ModelData], Measured] | None = None
+) -> Verdict:
+    """What preflight finds in the project, also where its handler cannot be read.
+
+    `measure` says what a running endpoint shows. Raises ConfigError, ProjectError, ArchiveError.
+    """
+    alone = Verdict(tuple(preflight.check(environment.handler())))
+    if not alone.passed:
+        return alone  # what cannot be parsed cannot be collected for
+    subject, data = examined(environment)
+    if measure is not None:
+        subject = replace(subject, measured=measure(environment, data))
+    return rules.judge(subject)
+
+
+def inspected_archive(archive: Path, environment: Environment | None) -> Verdict:
+    """What preflight finds in a `model.tar.gz`, for an environment or on its own.
+
+    Its files are named as if the archive were a folder. Raises ArchiveError, ConfigError.
+    """
+    python = environment.python if environment else Path(sys.executable)
+    with tempfile.TemporaryDirectory(prefix="hotfire-") as folder:
+        inside = Path(folder).resolve() / "model"
+        unpack(archive, inside)
+        verdict = rules.judge(rules.of_folder(inside, archive, environment, python))
+
+        def named(finding: Finding) -> Finding:
+            if not finding.file.is_relative_to(inside):
+                return finding
+            return replace(finding, file=archive / finding.file.relative_to(inside))
+
+        findings = tuple(map(named, verdict.findings))
+        silenced = tuple(replace(one, finding=named(one.finding)) for one in verdict.silenced)
+        return Verdict(findings, silenced)
 
 
 def examined(environment: Environment) -> tuple[Subject, ModelData]:

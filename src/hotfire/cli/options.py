@@ -44,6 +44,11 @@ def environment(function: Function) -> Function:
             output.note(f"Note: {note}")
         return function(output, environment=loaded, **more)
 
+    return naming_environment(with_environment)
+
+
+def naming_environment(function: Function) -> Function:
+    """`--env` and `--config` as they are, as `env_name` and `config`."""
     by_name = click.option(
         "--env",
         "env_name",
@@ -56,4 +61,4 @@ def environment(function: Function) -> Function:
         metavar="FILE",
         help="The config.yml; else the nearest, here or in a folder above.",
     )
-    return by_name(by_file(with_environment))
+    return by_name(by_file(function))

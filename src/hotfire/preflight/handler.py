@@ -84,7 +84,7 @@ def _older_python(subject: Subject) -> Iterator[Found]:
         return
     for module in subject.modules:
         for found in _mistakes(module.file, (major, minor)) if module.tree.body else ():
-            message = f"{found.message} (the image {image.version} has Python {image.python})"
+            message = f"For Python {image.python}, that of the image {image.version}: {found.message}."
             advice = "Write it as that Python takes it, or set a newer `framework_version`."
             yield Found(message, advice, found.file, found.line)
 

@@ -55,13 +55,13 @@ def _image(subject: Subject) -> Iterator[Found]:
 
 def _image_patches(subject: Subject) -> Iterator[Found]:
     line = subject.image
-    if line is None or line.is_patched(subject.today):
+    if line is None or subject.environment is None or line.is_patched(subject.today):
         return
-    ended = f"since {line.patched_until:%Y-%m-%d}" if line.patched_until else "any more"
+    ended = f"since {line.patched_until:%Y-%m-%d}" if line.patched_until else "for years"
     newest = images.DEFAULT
     newer = f"The newest line that serves a handler is {newest.version}. " if line != newest else ""
     yield Found(
-        f"AWS does not patch the image line PyTorch {line.version} {ended}.",
+        f"AWS has not patched the image line PyTorch {line.version} {ended}.",
         newer + images.ALTERNATIVES,
         subject.config,
         subject.line_of("framework_version") or subject.line_of("image"),

@@ -10,13 +10,13 @@ from hotfire import tracing
 from hotfire.environment import HANDLER_NAMES, Environment
 from hotfire.errors import ConfigError
 from hotfire.model_data import ModelData
-from hotfire.preflight import handler, hosting, imports, layout, pins, sources
+from hotfire.preflight import handler, hosting, imports, layout, measured, pins, sources
 from hotfire.preflight.finding import SEVERITIES, Finding, Rule
 from hotfire.preflight.installed import Installed
 from hotfire.preflight.subject import CODE, Subject, requirements_of
 from hotfire.tracing import Module, SearchFolder
 
-RULES: tuple[Rule, ...] = (
+STATIC: tuple[Rule, ...] = (
     *handler.RULES,
     *layout.RULES,
     *imports.RULES,
@@ -24,10 +24,10 @@ RULES: tuple[Rule, ...] = (
     *sources.RULES,
     *hosting.RULES,
 )
-"""The static rules: none of them runs anything, or asks anybody."""
+"""The rules that read, and neither run anything nor ask anybody."""
 
-MEASURED_NAMES = ("weights-each-request", "payload", "latency", "cold-start", "memory")
-"""The rules that a running endpoint is asked for."""
+RULES = (*STATIC, *measured.RULES)
+"""All of them; those that measure find nothing where nothing was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +51,15 @@ class Verdict:
         return not any(finding.severity == "error" for finding in self.findings)
 
 
-def judge(subject: Subject, more: Sequence[Finding] = (), *, only_local: bool = False) -> Verdict:
-    """Apply the static rules; `more` is what was measured.
+def judge(subject: Subject, *, only_local: bool = False) -> Verdict:
+    """Apply the rules.
 
     With `only_local` those about AWS are left out. Raises ConfigError for a rule that is silenced without
     a reason, or that there is not.
     """
     ignored = ignored_rules(subject.environment)
     rules = [rule for rule in RULES if not (only_local and rule.of_aws)]
-    found = [finding for rule in rules for finding in rule.findings(subject)] + [*more]
+    found = [finding for rule in rules for finding in rule.findings(subject)]
     found.sort(key=_order)
     return Verdict(
         tuple(finding for finding in found if finding.rule not in ignored),
@@ -134,7 +134,7 @@ def ignored_rules(environment: Environment | None) -> Mapping[str, str]:
     if not isinstance(ignored, dict) or set(environment.preflight) - {"ignore"}:
         advice = "Write `preflight: {ignore: {RULE: reason}}`."
         raise ConfigError("preflight holds `ignore` alone", advice, file=file, key="preflight")
-    known = [rule.name for rule in RULES] + [*MEASURED_NAMES]
+    known = [rule.name for rule in RULES]
     for name, reason in ignored.items():
         if name not in known:
             from hotfire.config_file import nearest

@@ -28,6 +28,7 @@ _OPENERS = frozenset(
 )
 _PATH_READERS = frozenset({"open", "read_text", "read_bytes", "iterdir", "glob", "rglob"})
 _PATHS = frozenset({"Path", "pathlib.Path"})
+_ABSENCE = frozenset({"FileNotFoundError", "OSError", "IOError", "EnvironmentError", "Exception"})
 _THERE = ("/opt/", "/tmp", "/dev/", "/proc/", "/sys/", "/etc/", "/usr/", "/var/", "/bin/", "/run/")
 
 
@@ -118,7 +119,7 @@ def _exists(path: Path) -> bool:
 
 def _weight(subject: Subject, module: Module) -> Severity:
     """In the handler it is run; in another source it may be a part that only training runs."""
-    return "error" if module.file == subject.handler else "warning"
+    return "error" if module.file == subject.handler and not subject.is_local else "warning"
 
 
 def _parents(place: str) -> Iterator[str]:
@@ -129,9 +130,9 @@ def _parents(place: str) -> Iterator[str]:
 
 def _opened(module: Module) -> Iterator[tuple[ast.Call, str]]:
     """Each path that is written out where a file is opened to be read."""
-    main = _under_main(module.tree)
+    skipped = list(_skipped(module.tree))
     for node in calls(module):
-        if main and main[0] <= node.lineno <= main[1]:
+        if any(first <= node.lineno <= last for first, last in skipped):
             continue
         path = _path_of(node)
         if path and not _writes(node):
@@ -168,13 +169,19 @@ def _writes(node: ast.Call) -> bool:
     )
 
 
-def _under_main(tree: ast.Module) -> tuple[int, int] | None:
-    """The lines of `if __name__ == "__main__":`, which no server runs."""
-    for node in tree.body:
+def _skipped(tree: ast.Module) -> Iterator[tuple[int, int]]:
+    """Lines that no server runs (`if __name__ == "__main__":`), or that mind a file that is not there."""
+    for node in ast.walk(tree):
         match node:
             case ast.If(test=ast.Compare(left=ast.Name(id="__name__"))):
-                return node.lineno, node.end_lineno or node.lineno
-    return None
+                yield node.lineno, node.end_lineno or node.lineno
+            case ast.Try(body=body, handlers=handlers) if any(map(_minds_absence, handlers)):
+                yield body[0].lineno, body[-1].end_lineno or body[-1].lineno
+
+
+def _minds_absence(handler: ast.ExceptHandler) -> bool:
+    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(one is None or dotted(one) in _ABSENCE for one in caught)
 
 
 RULES = (
@@ -196,7 +203,7 @@ RULES = (
         "relative-path",
         "error",
         "A file of the project is opened that is not in the model data. (A warning in sources other than "
-        "the handler.)",
+        "the handler, and in a local environment.)",
         "Name it under `artifacts`, and open it under `model_dir`.",
         _relative_paths,
         of_aws=False,

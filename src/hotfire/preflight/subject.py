@@ -20,12 +20,36 @@ CODE = "code/"
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """An example as a running endpoint answered it: bytes both ways, and seconds."""
+
+    name: str
+    sent: int
+    received: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a running endpoint showed of itself; None is what it did not show.
+
+    `read` are bytes that a worker read from files for one request, the least of all examples; `memory` the
+    bytes of one worker; `load` the seconds in which the handler was imported and model_fn returned.
+    """
+
+    exchanges: tuple[Exchange, ...] = ()
+    read: int | None = None
+    memory: int | None = None
+    load: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """All that rules look at.
 
     `modules` are the handler and the sources of the project that it imports; `sizes` the bytes of each place
     of the model data, None where that is not known; `environment` is None for an archive on its own; `origin`
-    the archive's file, where it is one.
+    the archive's file, where it is one; `measured` None where nothing was measured.
     """
 
     handler: Path
@@ -38,6 +62,7 @@ class Subject:
     environment: Environment | None = None
     installed: Installed | None = None
     origin: Path | None = None
+    measured: Measured | None = None
     today: date = field(default_factory=date.today)
 
     @property
