@@ -12,7 +12,7 @@ from pathlib import Path
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
-from hotfire.address import Key
+from hotfire.address import Exposure, Key
 from hotfire.server.app import Operations, Region
 
 FILE = Path(__file__).parent.parent / "docs" / "api.md"
@@ -38,7 +38,7 @@ def page() -> str:
 
 
 async def _page(home: Path) -> str:
-    region = Region(home, Key("", ""), "127.0.0.1", 1, Path(sys.executable), {})
+    region = Region(home, Key("", ""), Exposure(), 1, Path(sys.executable), {})
     try:
         services = {**{name: had for name, (_, had) in region.services.items()}, "s3": region.objects}
         return "\n".join([HEAD, *(_section(name, had) for name, had in services.items())])

@@ -256,7 +256,7 @@ def test_a_call_carries_the_key_and_its_body(home: Path, region: Region) -> None
     assert there.call("POST", "/_hotfire/trees", {"a": "ü"}) == {"b": [1]}
     method, path, headers, body = region.asked[-1]
     assert (method, path, json.loads(body)) == ("POST", "/_hotfire/trees", {"a": "ü"})
-    assert headers["authorization"] == f"Bearer {there.key.access_key}"
+    assert headers["authorization"] == there.key.bearer
     assert headers["host"] == urlsplit(region.url).netloc
 
 

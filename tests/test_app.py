@@ -17,7 +17,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from hotfire.address import Address, Key
+from hotfire.address import Address, Exposure, Key
 from hotfire.region.caller import LONGEST_WAIT
 from hotfire.region.wire import Request
 from hotfire.server import app
@@ -175,7 +175,7 @@ FOREIGN = [
 def test_what_web_pages_elsewhere_send_is_refused(
     send: Callable[..., Any], region: Address, headers: dict[str, str]
 ) -> None:
-    bearer = {"Authorization": f"Bearer {region.key.access_key}", **headers}
+    bearer = {"Authorization": region.key.bearer, **headers}
     signed = {"X-Amz-Target": "SageMaker.ListModels", "Authorization": authorization(region.key), **headers}
     answers = [
         send("POST", "/", signed, b"{}"),
@@ -210,7 +210,7 @@ def test_the_private_api_asks_for_the_key(send: Callable[..., Any], given: str) 
 def test_a_private_request_that_cannot_be_done_is_told(
     send: Callable[..., Any], region: Address, path: str, body: bytes, message: str
 ) -> None:
-    status, _, answer = send("POST", path, {"Authorization": f"Bearer {region.key.access_key}"}, body)
+    status, _, answer = send("POST", path, {"Authorization": region.key.bearer}, body)
     assert (status, message in json.loads(answer)["error"]["message"]) == (400, True)
 
 
@@ -351,7 +351,7 @@ def anyio_backend() -> str:
 @pytest.fixture
 async def bare(tmp_path: Path) -> Any:
     bare = app.Region(
-        tmp_path, Key("HOTFIREA", "s"), "127.0.0.1", 4774, Path(sys.executable), dict(os.environ)
+        tmp_path, Key("HOTFIREA", "s"), Exposure(), 4774, Path(sys.executable), dict(os.environ)
     )
     yield bare
     await bare.close()
@@ -398,7 +398,7 @@ async def test_a_fault_of_ours_is_told_and_the_region_goes_on(
     signed = {**host, "x-amz-target": "SageMaker.ListModels", "authorization": authorization(key)}
     answer = await bare.respond(Request("POST", "/", "", signed, b"{}"))
     assert (answer.status, json.loads(answer.body)["__type"]) == (500, "InternalFailure")
-    bearer = {**host, "authorization": "Bearer HOTFIREA"}
+    bearer = {**host, "authorization": key.bearer}
     body = b'{"endpoint": "e", "examples": []}'
     answer = await bare.respond(Request("POST", "/_hotfire/examples", "", bearer, body))
     assert (answer.status, "a fault of the local region" in answer.body.decode()) == (500, True)

@@ -37,7 +37,7 @@ class Held:
         parts = urlsplit(region.url)
         self._connection = http.client.HTTPConnection(str(parts.hostname), parts.port or 0, timeout=60)
         body = json.dumps({"endpoint": endpoint, "pid": os.getpid(), "tags": {"hotfire:project": "p"}})
-        headers = {"Authorization": f"Bearer {region.key.access_key}"}
+        headers = {"Authorization": region.key.bearer}
         self._connection.request("POST", "/_hotfire/lease", body, headers)
         self._answer = self._connection.getresponse()
         assert self._answer.status == 200, self._answer.read()

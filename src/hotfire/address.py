@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,10 +52,39 @@ class Key:
     access_key: str
     secret_key: str
 
+    @property
+    def bearer(self) -> str:
+        """What the private API is asked with. The access key itself is in every request that is signed."""
+        # Proofs by the secret itself are given to anybody who asks.
+        return f"Bearer {prove(f'private {self.secret_key}', 'bearer')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Whom a region answers besides programs of this machine that carry its key.
+
+    `host` is the address that it listens on beside the loopback, or the loopback's own; `allowed` are further
+    names by which it may be asked.
+    """
+
+    host: str = "127.0.0.1"
+    allowed: tuple[str, ...] = ()
+    any_key: bool = False
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine's programs can reach it."""
+        from ipaddress import ip_address
+
+        return ip_address(self.host).is_loopback
+
 
 @dataclass(frozen=True, slots=True)
 class RegionFile:
-    """`region.json`: what a region writes about itself while it runs. `host` is what it listens on."""
+    """`region.json`: what a region writes about itself while it runs.
+
+    `host`, `allowed` and `any_key` are those of its Exposure.
+    """
 
     url: str
     host: str
@@ -64,15 +93,24 @@ class RegionFile:
     start_time: float
     version: str
     access_key: str
+    allowed: tuple[str, ...] = ()
+    any_key: bool = False
+
+    @property
+    def exposure(self) -> Exposure:
+        """Whom it answers."""
+        return Exposure(self.host, tuple(self.allowed), self.any_key)
 
     @classmethod
     def read(cls, home: Path) -> RegionFile | None:
         """What the last region wrote, or None if it took its file away."""
         values = _read_json(home / _REGION_FILE)
-        names = {field.name for field in fields(cls)}
-        if values is None or not names <= values.keys():
+        # A region of an older version said less.
+        needed = {field.name for field in fields(cls) if field.default is MISSING}
+        if values is None or not needed <= values.keys():
             return None
-        return cls(**{name: values[name] for name in names})
+        told = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        return cls(**{**told, "allowed": tuple(told.get("allowed", ()))})
 
     def write(self, home: Path) -> None:
         """Put the file there, whole at once and for this user alone."""
@@ -100,7 +138,7 @@ class Address:
         Raises RegionNotRunning if nothing listens there any more, RegionError with the region's own
         message and advice, or if it does not answer within `timeout` seconds.
         """
-        headers = {"Authorization": f"Bearer {self.key.access_key}", "Content-Type": "application/json"}
+        headers = {"Authorization": self.key.bearer, "Content-Type": "application/json"}
         content = None if body is None else json.dumps(body).encode()
         try:
             status, data = _request(self.url, method, path, content, headers, timeout)
@@ -119,7 +157,7 @@ class Address:
 
         Raises as `call` does.
         """
-        headers = {"Authorization": f"Bearer {self.key.access_key}", "Content-Type": "application/json"}
+        headers = {"Authorization": self.key.bearer, "Content-Type": "application/json"}
         connection = _connection(self.url, _OPENING_SECONDS)
         try:
             connection.request(method, path, json.dumps(body).encode(), headers)

@@ -14,7 +14,8 @@ HotfireError                      the user can mend it: one message, one next st
 │   └── StoreError                its database is of a newer version, or cannot be opened
 ├── DeployError                   a call of the plan that failed
 │   ├── ForeignEndpoint           the endpoint is another project's
-│   └── EndpointFailed            it did not come into service
+│   ├── EndpointFailed            it did not come into service
+│   └── EndpointIncomplete        it did, but what it needs besides failed
 ├── PackageMissing                a package that is not installed in this Python
 ├── UsageError                    exit 2
 ├── InstanceError                 what hosts a variant, as `endpoints` sees it
@@ -28,6 +29,7 @@ HotfireError                      the user can mend it: one message, one next st
     ├── SerializationException    400
     ├── UnknownOperation          400
     ├── UnrecognizedClient        403
+    ├── InvalidSignature          403
     ├── AccessDenied              403
     ├── ResourceInUse             400
     ├── ResourceNotFound          400
@@ -139,6 +141,10 @@ class EndpointFailed(DeployError):
     """The endpoint did not come into service."""
 
 
+class EndpointIncomplete(DeployError):
+    """The endpoint is in service, without something that it needs besides."""
+
+
 class PackageMissing(HotfireError):
     """A package that is needed is not installed in this Python."""
 
@@ -210,6 +216,12 @@ class UnrecognizedClient(ServiceError):
     """The request does not carry the region's access key."""
 
     code, status = "UnrecognizedClientException", 403
+
+
+class InvalidSignature(ServiceError):
+    """The request, or its body, is not what was signed, or was not signed by the region's key."""
+
+    code, status = "InvalidSignatureException", 403
 
 
 class AccessDenied(ServiceError):

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
 
 import click
 
 from hotfire import address
-from hotfire.address import Address
+from hotfire.address import Address, Exposure, RegionFile
 from hotfire.cli import options
 from hotfire.cli.output import Output
 from hotfire.environment import home, load
-from hotfire.errors import HotfireError
+from hotfire.errors import HotfireError, UsageError
 
 EXPORTED = (
     "AWS_ENDPOINT_URL",
@@ -33,25 +34,69 @@ _SECONDS_TO_SEND = 0.1
 _SECONDS_TO_WARM = 120.0
 
 
+def _address(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """A callback: an IP address."""
+    from ipaddress import ip_address
+
+    if value is None:
+        return None
+    try:
+        return str(ip_address("127.0.0.1" if value == "localhost" else value))
+    except ValueError as error:
+        message = f"{value!r} is no IP address: 0.0.0.0 is all that this machine has"
+        raise click.BadParameter(message, context, option) from error
+
+
 @click.command()
 @click.option(
     "--port", type=click.IntRange(1, 65535), metavar="N", help="Listen there; else on 4774 or next."
 )
+@click.option(
+    "--host",
+    callback=_address,
+    metavar="ADDRESS",
+    help="Listen there too, for other machines: 0.0.0.0 is everywhere. Signatures are checked then.",
+)
+@click.option(
+    "--allow-host",
+    "allowed",
+    multiple=True,
+    metavar="NAME",
+    help="Answer also where it is asked by this name, as containers do: host.docker.internal.",
+)
+@click.option(
+    "--any-key",
+    is_flag=True,
+    help="Take any AWS credentials, for clients whose keys cannot be set. Only without --host.",
+)
 @click.option("--foreground", is_flag=True, help="Run it here, until Ctrl-C.")
 @options.json
-def up(output: Output, port: int | None, foreground: bool) -> None:
+def up(
+    output: Output,
+    port: int | None,
+    host: str | None,
+    allowed: tuple[str, ...],
+    any_key: bool,
+    foreground: bool,
+) -> None:
     """Start the local region in the background, if it is not up."""
     from hotfire.server import daemon
 
     place = home()
+    exposure = Exposure(host or daemon.LOCAL_ONLY.host, allowed, any_key)
+    if any_key and not exposure.is_local:
+        message = "--any-key lets in whoever can reach the region, which --host lets other machines do"
+        raise UsageError(message, "Give one of the two.")
     if foreground:
         announcer = Thread(target=_announce, args=(output, place), daemon=True)
         announcer.start()
-        daemon.run(place, port)
+        daemon.run(place, port, exposure)
         return
     running = address.find(place)
     output.if_interrupted = "If the region came up, `hotfire down` stops it."
-    region = running or daemon.start(place, port)
+    # Who asks for nothing takes the region as it is.
+    asked = host is not None or allowed or any_key
+    region = daemon.start(place, port, exposure if asked else None)
     _warm_project(region)
     _show(output, region, started=running is None)
 
@@ -140,8 +185,24 @@ def _show(output: Output, region: Address, *, started: bool) -> None:
     output.say(f"The local region is {already}up at {region.url}\n")
     output.say('  eval "$(hotfire env)"   points the AWS clients of this shell at it')
     output.say("  hotfire down            stops it")
+    file = RegionFile.read(region.home)
+    exposure = file.exposure if file is not None else Exposure()
+    for line in _exposed(exposure, region):
+        output.say(f"\n{line}")
     values = {"url": region.url, "pid": region.pid, "version": region.version, "home": str(region.home)}
-    output.result({**values, "started": started})
+    output.result({**values, **asdict(exposure), "started": started})
+
+
+def _exposed(exposure: Exposure, region: Address) -> Iterator[str]:
+    """What a user should know of a region that is not for this machine and its key alone."""
+    if exposure.any_key:
+        yield "It takes any credentials: any program of this machine can use it."
+    if not exposure.is_local:
+        port = region.url.rpartition(":")[2]
+        yield (
+            f"Other machines reach it at {exposure.host}, port {port}, with the key of `hotfire env`.\n"
+            "What they send is not encrypted: let them come by a network that you trust."
+        )
 
 
 def _announce(output: Output, place: Path) -> None:

@@ -56,6 +56,7 @@ _CODES: Mapping[str, str] = {
     "SerializationException": "InvalidArgument",
     "UnknownOperationException": "NotImplemented",
     "UnrecognizedClientException": "InvalidAccessKeyId",
+    "InvalidSignatureException": "SignatureDoesNotMatch",
     "AccessDeniedException": "AccessDenied",
     "InternalFailure": "InternalError",
 }

@@ -275,6 +275,7 @@ class _Query:
         "ValidationException": "ValidationError",
         "UnknownOperationException": "InvalidAction",
         "UnrecognizedClientException": "InvalidClientTokenId",
+        "InvalidSignatureException": "SignatureDoesNotMatch",
         "AccessDeniedException": "AccessDenied",
     }
 

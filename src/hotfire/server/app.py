@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
-from hotfire.address import Key
+from hotfire.address import Exposure, Key
 from hotfire.console.views import Console
 from hotfire.errors import (
     HotfireError,
@@ -45,7 +45,8 @@ from hotfire.region.runtime import Runtime
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
 from hotfire.region.wire import Request, Response, Service
-from hotfire.server.gate import Gate, Scope, Visitors, scope
+from hotfire.server import listening
+from hotfire.server.gate import Gate, Scope, Visitors, clients_of, is_of_this_machine, scope
 from hotfire.server.http import read_body, send_flow
 from hotfire.server.objects import ObjectServer, signature
 
@@ -73,7 +74,13 @@ class Region:
     """A local region over the files in `home`; an ASGI application."""
 
     def __init__(
-        self, home: Path, key: Key, host: str, port: int, python: Path, environment: Mapping[str, str]
+        self,
+        home: Path,
+        key: Key,
+        exposure: Exposure,
+        port: int,
+        python: Path,
+        environment: Mapping[str, str],
     ) -> None:
         self._store = Store(home / "region.sqlite")
         self._trees = Trees(home / "model-data")
@@ -95,8 +102,7 @@ class Region:
             "iam": (Service("iam"), Identity()),
             "logs": (Service("logs"), Logs(self._store, self._journal)),
         }
-        names = {host, "127.0.0.1", "localhost", "[::1]"}
-        self._gate = Gate(key, frozenset(f"{name}:{port}" for name in names))
+        self._gate = Gate(key, listening.names(port, exposure), clients_of(key, exposure))
         self.objects = ObjectServer(home, buckets, self._census, self._gate, environment)
         visitors = Visitors(key, port)
         self._console = Console(self._store, runtime, visitors)
@@ -142,6 +148,9 @@ class Region:
             return
         head = _head(given)
         with contextlib.suppress(ConnectionError):
+            if head.path.startswith("/_hotfire/") and not is_of_this_machine(given):
+                await _send(send, _json(403, {"error": {"message": "only this machine's programs may ask"}}))
+                return
             signed = signature(head)
             if signed is not None and signed.service == "s3":
                 await self.objects.serve(head, receive, send)
@@ -184,7 +193,9 @@ class Region:
         service, operations = self._service(name, request, signed)
         try:
             self._gate.check_origin(request.headers)
-            caller = self._gate.check_key(signed)
+            caller = self._gate.clients.check_key(signed)
+            self._gate.clients.check_signature(request)
+            self._gate.clients.check_body(request)
             call = service.parse(request)
             operation = operations.operations.get(call.operation)
             if operation is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import fcntl
 import gc
 import os
@@ -19,17 +18,16 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from hotfire import __version__
-from hotfire.address import Address, RegionFile, find, load_or_create_key
+from hotfire.address import Address, Exposure, RegionFile, find, load_or_create_key
 from hotfire.environment import variables_of_process
 from hotfire.errors import PortInUse, RegionError
 from hotfire.server import log
+from hotfire.server.listening import LOCAL, listening
 
 if TYPE_CHECKING:
     import psutil
 
-PORT = 4774
-_HOST = "127.0.0.1"
-_PORTS_TRIED = 100
+LOCAL_ONLY = Exposure()
 _SECONDS_TO_START = 30.0
 _SECONDS_TO_STOP = 40.0
 _CLOCK_ERROR = 1.5
@@ -39,17 +37,38 @@ _KEPT_FROM_HANDLERS = ("AWS_", "HOTFIRE_", "SAGEMAKER_", "DEPLOY_ENV", "PYTHON",
 """Variables of whoever starts the region that have nothing to say in a container."""
 
 
-def start(home: Path, port: int | None = None) -> Address:
+def start(home: Path, port: int | None = None, exposure: Exposure | None = None) -> Address:
     """This user's region, started in the background if it does not run yet.
 
     Raises PortInUse if `port` is another program's, RegionMismatch if a region of another version runs, and
-    RegionError, with what it printed, if it does not come up.
+    RegionError if one runs on another port or lets others in than is asked for, or, with what it printed, if
+    it does not come up.
     """
     running = find(home)
     if running is not None:
+        _check_same(home, port, exposure)
         return running
-    program = ["hotfire", "up", "--foreground"]
-    return launch(home, program if port is None else [*program, "--port", str(port)], port)
+    return launch(home, ["hotfire", "up", "--foreground", *_options(port, exposure or LOCAL_ONLY)], port)
+
+
+def _options(port: int | None, exposure: Exposure) -> list[str]:
+    """The options of `hotfire up` that say this."""
+    options = [] if port is None else ["--port", str(port)]
+    if exposure.host != LOCAL_ONLY.host:
+        options += ["--host", exposure.host]
+    for name in exposure.allowed:
+        options += ["--allow-host", name]
+    return [*options, "--any-key"] if exposure.any_key else options
+
+
+def _check_same(home: Path, port: int | None, exposure: Exposure | None) -> None:
+    """Raise RegionError if the region that runs is not the one that is asked for."""
+    file = RegionFile.read(home)
+    if file is None or (port in (None, file.port) and exposure in (None, file.exposure)):
+        return
+    options = " ".join(["hotfire up", *_options(port, exposure or file.exposure)])
+    message = f"the region at {file.url} is up already, with other options"
+    raise RegionError(message, f"Start it anew: `hotfire down && {options}`.")
 
 
 def launch(home: Path, program: Sequence[str], port: int | None = None) -> Address:
@@ -103,48 +122,50 @@ def _ends(process: psutil.Process) -> bool:
     return True
 
 
-def run(home: Path, port: int | None = None) -> None:
+def run(home: Path, port: int | None = None, exposure: Exposure = LOCAL_ONLY) -> None:
     """Be the region until SIGTERM, SIGINT or `stop`; raises RegionError, PortInUse."""
     gc.enable()  # which a short command does without
     _make_private(home)
-    with _lock(home), log.kept(home), _listen(port) as listener:
+    with _lock(home), log.kept(home), listening(port, exposure) as sockets:
         _end_predecessor(home)
         try:
             import uvloop
         except ImportError:
-            asyncio.run(_serve(home, listener))
+            asyncio.run(_serve(home, sockets, exposure))
         else:
-            uvloop.run(_serve(home, listener))
+            uvloop.run(_serve(home, sockets, exposure))
 
 
-async def _serve(home: Path, listener: socket.socket) -> None:
+async def _serve(home: Path, sockets: list[socket.socket], exposure: Exposure) -> None:
     import psutil
 
     from hotfire.server import http
     from hotfire.server.app import Region
 
-    port = listener.getsockname()[1]
+    port = sockets[0].getsockname()[1]
     key = load_or_create_key(home)
     environment = _environment_of_handlers(variables_of_process())
-    region = Region(home, key, _HOST, port, Path(sys.executable), environment)
+    region = Region(home, key, exposure, port, Path(sys.executable), environment)
     server = http.server(region)
     region.on_stop = server.end
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, region.stop)
     file = RegionFile(
-        url=f"http://{_HOST}:{port}",
-        host=_HOST,
+        url=f"http://{LOCAL}:{port}",
+        host=exposure.host,
         port=port,
         pid=os.getpid(),
         start_time=psutil.Process().create_time(),
         version=__version__,
         access_key=key.access_key,
+        allowed=exposure.allowed,
+        any_key=exposure.any_key,
     )
     region.open()
     file.write(home)
     try:
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=sockets)
     finally:
         file.remove(home)
         await region.close()
@@ -160,28 +181,6 @@ def _lock(home: Path) -> Iterator[IO[str]]:
             message = f"{_RUNS_ALREADY} over {home}"
             raise RegionError(message, "`hotfire down` ends it.") from error
         yield file
-
-
-@contextlib.contextmanager
-def _listen(port: int | None) -> Iterator[socket.socket]:
-    """A listening socket on the port that is asked for, else on the first free one from the usual on."""
-    candidates = range(PORT, PORT + _PORTS_TRIED) if port is None else [port]
-    for candidate in candidates:
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((_HOST, candidate))
-            listener.listen(2048)
-        except OSError as error:
-            listener.close()
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise
-            continue
-        with listener:
-            yield listener
-        return
-    tried = f"port {port}" if port is not None else f"every port from {PORT} to {PORT + _PORTS_TRIED - 1}"
-    raise PortInUse(f"{tried} is in use by another program", "Name another: `hotfire up --port N`.")
 
 
 def _end_predecessor(home: Path) -> None:

@@ -6,10 +6,15 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from hotfire.address import REGION_NAME, Key, prove
+from hotfire.address import REGION_NAME, Exposure, Key, prove
 from hotfire.errors import AccessDenied, UnrecognizedClient
+from hotfire.region.wire import Request
+from hotfire.server.sealed import Receive, Seal, guarded, seal_of
+from hotfire.server.signature import Signatures
 
 _MOST_ENTRIES = 100
 _COOKIE_SECONDS = 30 * 24 * 3600
@@ -24,12 +29,102 @@ class Scope:
     service: str
 
 
-class Gate:
-    """Lets requests in that carry the region's key and are sent to it, and to nothing else."""
+class Clients(Protocol):
+    """Which clients of AWS's protocols are let in."""
 
-    def __init__(self, key: Key, hosts: frozenset[str]) -> None:
+    def check_key(self, scope: Scope | None) -> Scope:
+        """The scope of a request that one of them signs. Raises UnrecognizedClient."""
+
+    def check_signature(self, request: Request) -> None:
+        """See that it was really signed, whatever of its body is not read yet. Raises InvalidSignature."""
+
+    def check_body(self, request: Request) -> None:
+        """See that a body that was read is what was signed. Raises InvalidSignature."""
+
+    def guarded(self, request: Request, receive: Receive) -> Receive:
+        """The messages of a body that is to be read, the last of which raises InvalidSignature."""
+
+
+class Anybody:
+    """Clients with any key, who name the AWS region and the service by their signature and prove nothing."""
+
+    def check_key(self, scope: Scope | None) -> Scope:
+        """The scope of a signed request. Raises UnrecognizedClient."""
+        if scope is None:
+            raise UnrecognizedClient(
+                "The request is not signed. This local region of Hotfire takes any credentials, but some."
+            )
+        return scope
+
+    def check_signature(self, request: Request) -> None:
+        """Nothing: there is no secret to sign by."""
+
+    def check_body(self, request: Request) -> None:
+        """Nothing."""
+
+    def guarded(self, request: Request, receive: Receive) -> Receive:
+        """The messages as they are."""
+        return receive
+
+
+class KeyHolders(Anybody):
+    """Clients with the region's key. That is enough where nobody else hears what they send."""
+
+    def __init__(self, key: Key) -> None:
+        self._key = key
+
+    def check_key(self, scope: Scope | None) -> Scope:
+        """The scope of a request that carries the key. Raises UnrecognizedClient."""
+        if scope is None or not _same(scope.access_key, self._key.access_key):
+            raise UnrecognizedClient(
+                "The security token included in the request is invalid. This is a local region of Hotfire, "
+                'which takes its own key alone: eval "$(hotfire env)"'
+            )
+        return scope
+
+
+class Signers(KeyHolders):
+    """Clients that know the key's secret, as their signatures show."""
+
+    def __init__(self, key: Key) -> None:
+        super().__init__(key)
+        self._signatures = Signatures(key)
+
+    def check_signature(self, request: Request) -> None:
+        """See that it was signed by the key, lately, as it is. Raises InvalidSignature."""
+        self._signatures.check(request)
+
+    def check_body(self, request: Request) -> None:
+        """See that a body that was read is what was signed. Raises InvalidSignature."""
+        seal = self._seal(request)
+        seal.update(request.body)
+        seal.end()
+
+    def guarded(self, request: Request, receive: Receive) -> Receive:
+        """The messages of a body, the last of which raises InvalidSignature if it is not what was signed."""
+        return guarded(receive, self._seal(request))
+
+    def _seal(self, request: Request) -> Seal:
+        return seal_of(self._signatures, request)
+
+
+def clients_of(key: Key, exposure: Exposure) -> Clients:
+    """Whom a region of this exposure lets in."""
+    if not exposure.is_local:
+        return Signers(key)
+    return Anybody() if exposure.any_key else KeyHolders(key)
+
+
+class Gate:
+    """Lets requests in that are sent to the region by whom it knows, and nothing else.
+
+    `hosts` are the names, each with its port, by which it is known.
+    """
+
+    def __init__(self, key: Key, hosts: frozenset[str], clients: Clients | None = None) -> None:
         self._key = key
         self._hosts = hosts
+        self.clients = clients or KeyHolders(key)
 
     def check_origin(self, headers: Mapping[str, str]) -> None:
         """Refuse what a web page elsewhere sends, by its own or by a rebound name. Raises AccessDenied."""
@@ -43,19 +138,19 @@ class Gate:
         if foreign or headers.get("sec-fetch-site") == "cross-site":
             raise AccessDenied("This region does not answer requests of web pages elsewhere.")
 
-    def check_key(self, scope: Scope | None) -> Scope:
-        """The scope of a request that carries the key. Raises UnrecognizedClient."""
-        if scope is None or not _same(scope.access_key, self._key.access_key):
-            raise UnrecognizedClient(
-                "The security token included in the request is invalid. This is a local region of Hotfire, "
-                'which takes its own key alone: eval "$(hotfire env)"'
-            )
-        return scope
-
     def check_bearer(self, headers: Mapping[str, str]) -> None:
-        """See that a request of the private API carries the key. Raises UnrecognizedClient."""
-        if not _same(headers.get("authorization", ""), f"Bearer {self._key.access_key}"):
+        """See that a request of the private API knows the key. Raises UnrecognizedClient."""
+        if not _same(headers.get("authorization", ""), self._key.bearer):
             raise UnrecognizedClient("This is another user's region, or its key was renewed.")
+
+
+def is_of_this_machine(connection: Mapping[str, Any]) -> bool:
+    """Whether a connection, as ASGI tells of it, comes by the loopback."""
+    address, _ = connection.get("client") or ("", 0)
+    try:
+        return ip_address(address.removeprefix("::ffff:")).is_loopback
+    except ValueError:
+        return False
 
 
 def scope(headers: Mapping[str, str], query: Mapping[str, str]) -> Scope | None:

@@ -95,7 +95,9 @@ class ObjectServer:
 
     async def _respond(self, request: Request, body: _Body, request_id: str) -> S3Response:
         self._gate.check_origin(request.headers)
-        caller = self._gate.check_key(signature(request))
+        caller = self._gate.clients.check_key(signature(request))
+        self._gate.clients.check_signature(request)
+        body.receive = self._gate.clients.guarded(request, body.receive)
         _check_expiry(request)
         self._rclone.require()
         operation = self._service.operation(request)
@@ -122,13 +124,13 @@ class _Body:
     """What a client sends. It is asked for nothing (`Expect: 100-continue`) before the first piece is."""
 
     def __init__(self, receive: Any) -> None:
-        self._receive = receive
+        self.receive = receive
         self._begun = self._ended = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while not self._ended:
             self._begun = True
-            message = await self._receive()
+            message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ConnectionError("the client went away")
             self._ended = not message.get("more_body", False)
@@ -138,7 +140,7 @@ class _Body:
     async def document(self, request: Request) -> Request:
         """The request with its body, which is a document."""
         self._begun = True
-        whole = await read_body(self._receive, _MOST_OF_A_DOCUMENT)
+        whole = await read_body(self.receive, _MOST_OF_A_DOCUMENT)
         self._ended = True
         if whole is None:
             raise EntityTooLarge("Your request's document is too large.")
