@@ -2,9 +2,19 @@ import base64
 
 import pytest
 
-from hotfire.address import Key, prove
+from hotfire.address import Exposure, Key, prove
 from hotfire.errors import AccessDenied, UnrecognizedClient
-from hotfire.server.gate import Gate, Scope, Visitors, scope
+from hotfire.server.gate import (
+    Anybody,
+    Gate,
+    KeyHolders,
+    Scope,
+    Signers,
+    Visitors,
+    clients_of,
+    is_of_this_machine,
+    scope,
+)
 
 KEY = Key("HOTFIREABCDEFGHIJKLM", "secret")
 HERE = "127.0.0.1:4774"
@@ -106,11 +116,60 @@ def test_another_key_is_refused_with_the_command_to_run(gate: Gate, access_key: 
     assert KEY.access_key not in caught.value.message
 
 
+@pytest.mark.parametrize("access_key", ["AKIAIOSFODNN7EXAMPLE", KEY.access_key])
+def test_where_any_key_will_do_the_scope_still_says_which_region_and_service(access_key: str) -> None:
+    found = scope({"authorization": signed(access_key, "eu-west-1", "iam")}, {})
+    assert Anybody().check_key(found) == Scope(access_key, "eu-west-1", "iam")
+
+
+def test_where_any_key_will_do_there_must_be_one() -> None:
+    with pytest.raises(UnrecognizedClient, match="is not signed"):
+        Anybody().check_key(None)
+
+
+@pytest.mark.parametrize(
+    ("exposure", "clients"),
+    [
+        (Exposure(), KeyHolders),
+        (Exposure("127.0.0.2"), KeyHolders),
+        (Exposure("::1"), KeyHolders),
+        (Exposure(allowed=("host.docker.internal",)), KeyHolders),
+        (Exposure(any_key=True), Anybody),
+        (Exposure("0.0.0.0"), Signers),
+        (Exposure("::"), Signers),
+        (Exposure("192.168.1.5"), Signers),
+        # Which no command makes.
+        (Exposure("0.0.0.0", any_key=True), Signers),
+    ],
+)
+def test_who_is_let_in_depends_on_who_can_reach_it(exposure: Exposure, clients: type[object]) -> None:
+    assert type(clients_of(KEY, exposure)) is clients
+
+
+@pytest.mark.parametrize(
+    ("client", "found"),
+    [
+        (("127.0.0.1", 5000), True),
+        (("127.0.0.9", 5000), True),
+        (("::1", 5000), True),
+        (("::ffff:127.0.0.1", 5000), True),
+        (("192.168.1.5", 5000), False),
+        (("::ffff:192.168.1.5", 5000), False),
+        (("", 0), False),
+        (None, False),
+    ],
+)
+def test_a_connection_by_the_loopback_is_of_this_machine(client: object, found: bool) -> None:
+    assert is_of_this_machine({"client": client}) is found
+
+
 def test_the_private_api_takes_the_key_as_a_bearer(gate: Gate) -> None:
     gate.check_bearer({"authorization": KEY.bearer})
 
 
-@pytest.mark.parametrize("given", ["", "Bearer", "Bearer AKIA", "Bearer schl\xfcssel", f"Bearer {KEY.access_key}"])
+@pytest.mark.parametrize(
+    "given", ["", "Bearer", "Bearer AKIA", "Bearer schl\xfcssel", f"Bearer {KEY.access_key}"]
+)
 def test_the_private_api_takes_nothing_else(gate: Gate, given: str) -> None:
     with pytest.raises(UnrecognizedClient):
         gate.check_bearer({"authorization": given})
