@@ -31,7 +31,7 @@ class FakeDeployer:
 
     def __init__(self, result: Any, report: Progress) -> None:
         self._result, self._report = result, report
-        self.under_way = False
+        self.under_way = self.uploading = self.is_update = False
         self.asked: dict[str, Any] = {}
 
     def deploy(self, **asked: Any) -> Deployment:
@@ -137,7 +137,8 @@ def test_a_dry_run_shows_the_plan_and_exits_3(
 ) -> None:
     made = deploying(DONE)
     assert run(["deploy", "--dry-run"]) == 3
-    assert made[0].asked == {"dry_run": True, "adopt": False}
+    asked = {name: made[0].asked[name] for name in ("dry_run", "adopt", "archive")}
+    assert asked == {"dry_run": True, "adopt": False, "archive": None}
     assert capsys.readouterr().out.splitlines()[2:] == [
         "  would create model tiny-1",
         "  would delete model tiny-0",

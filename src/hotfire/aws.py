@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -35,7 +36,11 @@ class Aws:
 
     def locate(self, data: ModelData) -> Placement:
         """In the folder of `model_data_path`, or in SageMaker's default bucket."""
-        return self._depot.locate(data)
+        placement = self._depot.locate(data)
+        if self._has_path:
+            return placement
+        note = f"No model_data_path in S3 is given: SageMaker's default bucket is used, {placement.url}"
+        return replace(placement, note=note)
 
     def put(self, data: ModelData, placement: Placement, report: Report, previous: str | None) -> None:
         """Upload what is not there."""
@@ -64,13 +69,16 @@ class Aws:
     def _region(self) -> str:
         return str(self._env.client_for("sts").meta.region_name)
 
+    @property
+    def _has_path(self) -> bool:
+        """Whether config.yml says where in S3; a `file://` path is where `hotfire pack` writes."""
+        return (self._environment.model_data_path or "").startswith("s3://")
+
     @cached_property
     def _depot(self) -> Depot:
         environment, account = self._environment, str(self._caller["Account"])
-        path = environment.model_data_path or ""
-        if not path.startswith("s3://"):
-            path = f"s3://sagemaker-{self._region}-{account}/{environment.model_name}/"
-        name, folder = parted(path)
+        default = f"s3://sagemaker-{self._region}-{account}/{environment.model_name}/"
+        name, folder = parted(str(environment.model_data_path) if self._has_path else default)
         key = environment.kms_key
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
         bucket = Bucket(self._env.client_for("s3"), name, account, encryption)

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hotfire import plan, project
-from hotfire.deferred import Deferred, hand_in, wait
+from hotfire import hosting, plan, project, roles
+from hotfire.autoscaling import SCALING_TAG
 from hotfire.calls import Call
+from hotfire.deferred import Deferred, hand_in, wait
 from hotfire.deploy_env import SERVING, DeployEnv
 from hotfire.deployment import Deployment, LogEvent, Report, Status, Trial
 from hotfire.destination import Destination, Placement
 from hotfire.endpoint_logs import events
-from hotfire.errors import DeployError
+from hotfire.errors import DeployError, EndpointIncomplete
 from hotfire.examples import Answer, Example, ExampleRequest, Verdict, load
-from hotfire.inventory import Inventory, errors, found_or_none
+from hotfire.hosting import hostings
+from hotfire.inventory import Inventory
 from hotfire.invocation import attempt, invoke, stream
 from hotfire.model_data import ModelData
 from hotfire.plan import Existing, Plan
 from hotfire.resources import MOVING
 from hotfire.rollout import Rollout
+from hotfire.settings_check import check_settings
 from hotfire.wanted import COMMIT_TAG, HASH_TAG, PROJECT_TAG, Site, Wanted, model_of, tag_value, wanted
+
+Agree = Callable[[Deployment], None]
+"""Is shown what is to be done before anything is, and raises to stop it."""
 
 
 class Deployer:
@@ -36,14 +43,33 @@ class Deployer:
         self._project = tag_value(self._environment.project)
         self._clients: dict[str, Any] = {}
         self._rollouts: list[Rollout] = []
+        self.uploading = False
+        """Whether model data is on its way; what is interrupted then goes on with the next deploy."""
+        self.is_update = False
+        """Whether another version served before the one that is brought there."""
 
     @property
     def under_way(self) -> bool:
         """Whether a deployment goes on without us: so when a wait is interrupted."""
         return any(rollout.under_way for rollout in self._rollouts)
 
-    def deploy(self, *, dry_run: bool = False, adopt: bool = False) -> Deployment:
-        """Make the endpoint what the project is now. Nothing is changed by a dry run.
+    def check(self) -> None:
+        """Raise ConfigError for settings that SageMaker would refuse; asks nobody."""
+        check_settings(self._environment, self._client("sagemaker").meta)
+
+    def introduction(self) -> str:
+        """Where this is and who asks, in a line; empty on this machine."""
+        return self._destination.introduction()
+
+    def deploy(
+        self,
+        *,
+        dry_run: bool = False,
+        adopt: bool = False,
+        archive: Path | None = None,
+        agree: Agree | None = None,
+    ) -> Deployment:
+        """Make the endpoint what the project is now, or the archive. Nothing is changed by a dry run.
 
         Raises ProjectError, ArchiveError before any call; ForeignEndpoint; DeployError for a call that
         failed, EndpointFailed for a model that does not load: then all that this deploy made is gone again.
@@ -53,22 +79,20 @@ class Deployer:
         if not dry_run:
             self._destination.prepare()
         examples = load(self._environment.examples)
-        data = project.collected(self._environment)
-        for note in data.notes:
-            self._report.log(note)
-        placement = self._destination.locate(data)
-        goal = self._goal(data, placement)
-        existing = self._existing()
-        steps = plan.plan(goal, existing, adopt=adopt)
-        result = self._deployment(goal.config, data.sha256, steps, existing)
-        if not (dry_run or steps.is_empty):
-            self._destination.put(data, placement, self._report, None)
-            sources = {entry.place: entry.source for entry in data.entries}
-            self._carry_out(goal.config, steps, existing, sources)
-            if steps.moves:
-                result = replace(result, verdicts=tuple(self._try_out(examples)))
-            if result.passed:
-                self._clear_up(steps, existing)
+        with self._data(archive) as data:
+            placement = self._destination.locate(data)
+            for note in (*data.notes, *filter(None, (placement.note,))):
+                self._report.log(note)
+            goal, existing = self._goal(data, placement), self._existing()
+            result = self._proposal(goal, data, placement, existing, adopt=adopt)
+            if result.changed and not dry_run:
+                if agree is not None:
+                    agree(result)
+                self._act(result, data, placement, existing)
+                if result.plan.moves:
+                    result = replace(result, verdicts=tuple(self._try_out(examples)))
+                if result.passed:
+                    self._clear_up(result.plan, existing)
         return replace(result, seconds=time.monotonic() - begun)
 
     def rollback(self) -> Deployment:
@@ -82,11 +106,11 @@ class Deployer:
         return replace(result, seconds=time.monotonic() - begun)
 
     def delete(self) -> tuple[str, ...]:
-        """Remove the endpoint with its configs and models; what was done, a line each."""
+        """Remove the endpoint with its configs, models and model data; what was done, a line each."""
         existing = self._existing(owned=True)
         steps = plan.delete(self._name, self._project, existing)
         self._rollout().apply(steps.calls)
-        return tuple(call.text for call in steps.calls)
+        return (*(call.text for call in steps.calls), *self._clear_data())
 
     def status(self) -> Status:
         """The endpoint as it is, at once."""
@@ -158,17 +182,42 @@ class Deployer:
         self._rollouts.append(Rollout(self._client, self._report, self._name, self._destination.pace))
         return self._rollouts[-1]
 
+    def _data(self, archive: Path | None) -> AbstractContextManager[ModelData]:
+        if archive is None:
+            return nullcontext(project.collected(self._environment))
+        return project.unpacked(self._environment, archive)
+
     def _goal(self, data: ModelData, placement: Placement) -> Wanted:
         region_name = self._client("sagemaker").meta.region_name
-        site = Site(region_name, self._role_arn(), placement.members)
+        role_arn = roles.arn(self._client("iam"), self._environment.role())
+        site = Site(region_name, role_arn, placement.members)
         return wanted(self._environment, data, site, project.commit(self._environment.root))
 
-    def _role_arn(self) -> str:
-        role = self._environment.role()
-        if role.startswith("arn:"):
-            return role
-        with errors(f"find the role {role}"):
-            return str(self._client("iam").get_role(RoleName=role)["Role"]["Arn"])
+    def _proposal(
+        self, goal: Wanted, data: ModelData, placement: Placement, existing: Existing, *, adopt: bool
+    ) -> Deployment:
+        """What is to be done."""
+        steps = plan.plan(goal, existing, adopt=adopt)
+        going = {call.params.get("ModelName") for call in steps.afterwards}
+        staying = [made.name for made in existing.models if made.name not in going]
+        result = self._deployment(goal.config, data.sha256, steps, existing)
+        if steps.is_empty:
+            return result
+        unused = self._unused(staying, placement.url)
+        after = tuple(f"delete {url}" for url in unused)
+        return replace(result, before=placement.steps, after=after, cost=self._cost(goal, existing))
+
+    def _cost(self, goal: Wanted, existing: Existing) -> str:
+        """What is to be paid for that was not before."""
+        if not self._destination.charges:
+            return ""
+        there = self._inventory().variants(existing.config or "") if existing.config else []
+        now = hostings(there) if existing.status not in (None, "Failed") else ()
+        then = hostings(goal.create_config["ProductionVariants"])
+        most = goal.autoscaling.max if goal.autoscaling else 0
+        if now == then and (not most or existing.tags.get(SCALING_TAG)):
+            return ""
+        return hosting.change(now, then, most, self._client("sagemaker").meta.region_name)
 
     def _existing(self, *, owned: bool = False) -> Existing:
         """What is there, when nothing moves any more: another deploy may be under way."""
@@ -198,14 +247,46 @@ class Deployer:
             url=self._destination.page(),
         )
 
+    def _act(self, proposal: Deployment, data: ModelData, placement: Placement, existing: Existing) -> None:
+        """Bring the model data there, and then the endpoint to its config."""
+        serves = existing.status in SERVING and existing.config is not None
+        previous = self._inventory().model_data(model_of(existing.config or "")) if serves else None
+        self.uploading = True
+        self._destination.put(data, placement, self._report, previous)
+        self.uploading = False
+        sources = {entry.place: entry.source for entry in data.entries}
+        try:
+            self._carry_out(proposal.config, proposal.plan, existing, sources)
+        except DeployError:
+            self._clear_data()
+            raise
+
     def _carry_out(self, config: str, steps: Plan, existing: Existing, sources: Mapping[str, Path]) -> None:
         """Make the endpoint serve the config, and tag it."""
+        self.is_update = existing.status is not None
         rollout = self._rollout()
         if steps.moves:
             rollout.bring(config, steps.calls, existing, sources)
         else:
             rollout.apply(steps.calls)
         self._follow_up(call for call in steps.afterwards if call.operation == "AddTags")
+        self._complete(steps)
+
+    def _complete(self, steps: Plan) -> None:
+        """What an endpoint that is in service still needs."""
+        calls = steps.in_service
+        if any(call.params.get("ResourceArn") == "" for call in calls):
+            found = self._inventory().endpoint(self._name) or {}
+            arn = {"ResourceArn": found.get("EndpointArn", "")}
+            calls = tuple(
+                replace(call, params={**call.params, **arn}) if "ResourceArn" in call.params else call
+                for call in calls
+            )
+        try:
+            self._rollout().apply(calls)
+        except DeployError as error:
+            message = f"{self._name} is in service, but not all of it was done: {error.message}"
+            raise EndpointIncomplete(message, f"{error.advice} `hotfire deploy` tries it again.") from error
 
     def _try_out(self, examples: list[Example]) -> Iterator[Verdict]:
         """Show the examples on the endpoint's page, and send each; one that does not get there fails."""
@@ -228,6 +309,29 @@ class Deployer:
             return arn is not None and inventory.tags(arn).get(PROJECT_TAG) == self._project
 
         self._follow_up(call for call in steps.afterwards if is_ours(call))
+        self._clear_data()
+
+    def _clear_data(self) -> tuple[str, ...]:
+        """Remove model data that no model uses any more, if it was brought for this endpoint."""
+        try:
+            unused = self._unused([made.name for made in self._inventory().read(self._name).models])
+            self._destination.remove(unused)
+        except DeployError as error:
+            self._report.log(f"Model data that nothing uses was left: {error.message}")
+            return ()
+        texts = tuple(f"delete {url}" for url in unused)
+        for text in texts:
+            self._report.call(text)
+        return texts
+
+    def _unused(self, models: Iterable[str], *wanted: str) -> list[str]:
+        """Of what was brought for this endpoint, that which neither these models use nor is wanted."""
+        brought = self._destination.brought()
+        if not brought:
+            return []
+        inventory = self._inventory()
+        used = (*wanted, *(inventory.model_data(name) for name in models))
+        return [url for url in brought if not any(one.startswith(url) for one in used)]
 
     def _follow_up(self, calls: Iterable[Call]) -> None:
         """Calls without which the deploy has succeeded all the same."""
@@ -239,9 +343,6 @@ class Deployer:
 
 def _variants(client: Any, found: dict[str, Any]) -> list[dict[str, Any]]:
     """The variants of the config, each with what DescribeEndpoint says of it."""
-    with errors(f"read endpoint config {found['EndpointConfigName']}"):
-        name = found["EndpointConfigName"]
-        config = found_or_none(client.describe_endpoint_config, EndpointConfigName=name) or {}
+    given = Inventory(client).variants(found["EndpointConfigName"])
     now = {variant["VariantName"]: variant for variant in found.get("ProductionVariants", ())}
-    given = config.get("ProductionVariants", ())
     return [{**variant, **now.pop(variant["VariantName"], {})} for variant in given] + list(now.values())

@@ -52,10 +52,12 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What a deploy or a rollback came to. `sha256` is that of the model data's tree.
+    """What a deploy or a rollback came to, or is to come to. `sha256` is that of the model data's tree.
 
     `changed` is whether anything was done, or is to be done after a dry run; `previous` the config that
-    served before, None if none did; `url` the endpoint's page in a local region.
+    served before, None if none did; `url` the endpoint's page in a local region. `before` and `after` say
+    what is done to model data before and after the plan's calls. `cost` names what is to be paid for from
+    now on; empty if nothing is that was not before.
     """
 
     endpoint: str
@@ -68,6 +70,14 @@ class Deployment:
     verdicts: tuple[Verdict, ...] = ()
     seconds: float = 0.0
     url: str | None = None
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    cost: str = ""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every step in a few words, in the order in which they are done."""
+        return (*self.before, *(call.text for call in self.plan.all), *self.after)
 
     @property
     def passed(self) -> bool:

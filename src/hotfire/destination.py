@@ -16,12 +16,13 @@ class Placement:
     """Where model data is, or is to be.
 
     `members` name it in a model's container; `steps` say what brings it there, each in a few words: none if
-    it is there already.
+    it is there already. `note` is a sentence about why it is there.
     """
 
     url: str
     members: Mapping[str, Any]
     steps: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,13 @@ def hostings(variants: Iterable[Mapping[str, Any]]) -> tuple[Hosting, ...]:
     return tuple(_hosting(variant) for variant in variants)
 
 
-def priced(found: Sequence[Hosting], region: str) -> str:
-    """All of them in a few words."""
-    return " and ".join(one.priced(region) for one in found)
+def change(now: Sequence[Hosting], then: Sequence[Hosting], most: int, region: str) -> str:
+    """What is to be paid for, and in place of what; `most` is how many autoscaling may make, 0 without."""
+    text = " and ".join(one.priced(region) for one in then)
+    if most:
+        text += f", up to {most} by autoscaling"
+    before = " and ".join(map(str, now))
+    return f"{text}, in place of {before}" if before and now != then else text
 
 
 def _hosting(variant: Mapping[str, Any]) -> Hosting:

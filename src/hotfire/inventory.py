@@ -53,6 +53,20 @@ class Inventory:
             answer = found_or_none(self._client.list_tags, ResourceArn=arn) or {"Tags": []}
         return {tag["Key"]: tag["Value"] for tag in answer["Tags"]}
 
+    def variants(self, config: str) -> list[dict[str, Any]]:
+        """The production variants of a config; none if it is gone."""
+        with errors(f"read endpoint config {config}"):
+            found = found_or_none(self._client.describe_endpoint_config, EndpointConfigName=config) or {}
+        return list(found.get("ProductionVariants", ()))
+
+    def model_data(self, model: str) -> str:
+        """The URL of a model's data; empty if it has none, or is gone."""
+        with errors(f"read model {model}"):
+            found = found_or_none(self._client.describe_model, ModelName=model) or {}
+        container = found.get("PrimaryContainer", {})
+        source = container.get("ModelDataSource", {}).get("S3DataSource", {})
+        return str(container.get("ModelDataUrl") or source.get("S3Uri", ""))
+
     def _owned(self, made: Iterable[Made], project: str) -> tuple[Made, ...]:
         tagged = [replace(one, tags=self.tags(one.arn)) for one in made]
         return tuple(one for one in tagged if one.tags.get(PROJECT_TAG) == project)

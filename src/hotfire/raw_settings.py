@@ -63,7 +63,7 @@ def check(environment: Environment, key: str, shape: Any, value: Any, inside: Ke
     """
     for mistake in mistakes(shape, value):
         path = mistake.path
-        held = path[len(inside) :] if path[: len(inside)] == inside else ()
+        held = path[len(inside) :] if path[: len(inside)] == inside else path
         raise environment.mistake(f"{_dotted(key, held)} {mistake.message}", mistake.advice, key, *held)
 
 

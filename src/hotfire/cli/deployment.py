@@ -74,6 +74,10 @@ def deployer(output: Output, environment: Environment, *, start: bool = False) -
 
 def _destination(output: Output, env: DeployEnv, *, start: bool) -> Destination:
     """What an environment needs is imported when it is chosen."""
+    if not env.is_local():
+        from hotfire.aws import Aws
+
+        return Aws(env)
     from hotfire.local_region import LocalRegion
 
     found = region.started(output) if start else address.find(home())
@@ -81,17 +85,31 @@ def _destination(output: Output, env: DeployEnv, *, start: bool) -> Destination:
 
 
 @contextmanager
-def told_if_interrupted(output: Output, deploying: Deployer) -> Iterator[None]:
+def told_if_interrupted(output: Output, environment: Environment, deploying: Deployer) -> Iterator[None]:
     """Say what goes on without us where Ctrl-C ends a wait."""
     try:
         yield
     except KeyboardInterrupt:
-        output.if_interrupted = (
-            "The endpoint goes on changing: `hotfire status` shows what comes of it."
-            if deploying.under_way
-            else "Nothing of it was left behind."
-        )
+        output.if_interrupted = _left(environment, deploying)
         raise
+
+
+def _left(environment: Environment, deploying: Deployer) -> str:
+    if deploying.uploading:
+        return "What was uploaded is kept: the next `hotfire deploy` goes on from there."
+    if not deploying.under_way:
+        return "Nothing of it was left behind."
+    back = "rollback" if deploying.is_update else "delete"
+    return (
+        f"The endpoint goes on changing: {command(environment, 'status')} shows what comes of it, "
+        f"{command(environment, back)} undoes it."
+    )
+
+
+def command(environment: Environment, name: str) -> str:
+    """A command as one types it for this environment."""
+    option = "" if environment.name == "local" else f" --env {environment.name}"
+    return f"`hotfire {name}{option}`"
 
 
 @contextmanager
