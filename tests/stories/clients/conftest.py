@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from conftest import Machine
 
 HERE = Path(__file__).parent
+SCALING = """\
+import os
+from pathlib import Path
+
+def model_fn(model_dir):
+    return float(Path(model_dir, "scale.txt").read_text())
+
+def predict_fn(data, model):  # a tensor, as the toolkit reads JSON and npy
+    return data * model + float(os.environ.get("SHIFT", "0"))
+"""
 _BEYOND = "198.51.100.9"
 _MARK = f"""
 import socket
@@ -163,3 +173,15 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return folder / "model.tar.gz"
 
     return archive
+
+
+@pytest.fixture(scope="session")
+def scaling(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A model that triples, as an SDK is given one: an archive of weights, and a folder with the handler."""
+    folder = tmp_path_factory.mktemp("scaling")
+    (folder / "scale.txt").write_text("3")
+    with tarfile.open(folder / "weights.tar.gz", "w:gz") as tar:
+        tar.add(folder / "scale.txt", "scale.txt")
+    (folder / "sources").mkdir()
+    (folder / "sources" / "inference.py").write_text(SCALING)
+    return [str(folder / "weights.tar.gz"), str(folder / "sources")]

@@ -30,11 +30,10 @@ def life(
 
 @pytest.fixture(scope="module")
 def built(
-    clients: Callable[[str], Any], told: Callable[..., dict[str, Any]], archive: Callable[[str], Path]
+    clients: Callable[[str], Any], told: Callable[..., dict[str, Any]], scaling: list[str]
 ) -> dict[str, Any]:
-    """What was seen of an endpoint that a ModelBuilder made."""
-    given = archive(HANDLER.format(version="built"))
-    return told([*clients("sagemaker-3").program("sagemaker_3_builder.py"), str(given)])
+    """What was seen of an endpoint that a ModelBuilder made of weights in S3 and a folder of sources."""
+    return told([*clients("sagemaker-3").program("sagemaker_3_builder.py"), *scaling])
 
 
 def test_resources_are_created_and_the_endpoint_answers(life: dict[str, Any]) -> None:
@@ -60,10 +59,11 @@ def test_resources_are_deleted(life: dict[str, Any]) -> None:
 
 def test_a_builder_builds_a_model(built: dict[str, Any]) -> None:
     assert built["model"] == "arn:aws:sagemaker:us-east-1:000000000000:model/built"
+    assert built["data"] == "s3://sagemaker-us-east-1-000000000000/built/model.tar.gz"
 
 
 def test_what_it_deploys_answers(built: dict[str, Any]) -> None:
-    assert built["answer"] == ["built", [1, 2]]
+    assert built["answer"] == [4.0, 7.0]
 
 
 def test_who_waits_by_the_resource_does_not_wait_for_the_builders_sleep(built: dict[str, Any]) -> None:

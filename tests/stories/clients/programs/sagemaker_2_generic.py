@@ -31,7 +31,7 @@ facts["answer"] = predictor.predict([1, 2])
 facts["data"] = sagemaker.describe_model(ModelName=model.name)["PrimaryContainer"]["ModelDataUrl"]
 predictor.delete_model()
 predictor.delete_endpoint()
-facts["left"] = len(sagemaker.list_models()["Models"]) + len(
-    sagemaker.list_endpoint_configs()["EndpointConfigs"]
-)
+models = [one["ModelName"] for one in sagemaker.list_models()["Models"]]
+configs = [one["EndpointConfigName"] for one in sagemaker.list_endpoint_configs()["EndpointConfigs"]]
+facts["left"] = [name for name in (*models, *configs) if name in (model.name, predictor.endpoint_name)]
 print(json.dumps(facts))
