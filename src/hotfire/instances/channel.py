@@ -64,8 +64,21 @@ async def connect(sock: socket.socket, receive: Receive, lost: Callable[[], None
     """Read frames from our end of a socket pair; the socket is the protocol's from now on."""
     sock.setblocking(False)
     loop = asyncio.get_running_loop()
-    _, protocol = await loop.create_unix_connection(lambda: FrameProtocol(receive, lost), sock=sock)
+    # Not to be given up half way: the socket would be nobody's to close.
+    opening = asyncio.ensure_future(
+        loop.create_unix_connection(lambda: FrameProtocol(receive, lost), sock=sock)
+    )
+    try:
+        _, protocol = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close)
+        raise
     return protocol
+
+
+def _close(opening: asyncio.Future[tuple[asyncio.Transport, FrameProtocol]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[0].close()
 
 
 class ControlChannel:

@@ -147,8 +147,8 @@ class ProcessInstance:
     async def _add_worker(self) -> None:
         worker = Worker(self._settings.response_timeout, self._worker_lost, self._dispatch)
         ours, theirs = socket.socketpair()
-        await worker.open(ours)
         try:
+            await worker.open(ours)
             worker.pid = await self._household.recruit(theirs.fileno(), self._threads, self._edits)
         finally:
             theirs.close()
