@@ -1,15 +1,27 @@
 """InvokeEndpoint over a container that answers as the test says."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hotfire.errors import DeadlineExceeded, ModelError, QueueFull, ServiceError, Throttling, ValidationError
+from hotfire.errors import (
+    DeadlineExceeded,
+    HotfireError,
+    ModelError,
+    ModelStreamError,
+    QueueFull,
+    ServiceError,
+    StreamBroken,
+    Throttling,
+    ValidationError,
+)
 from hotfire.instances.base import Answer, Output, Request, Spec
 from hotfire.region.caller import Caller
 from hotfire.region.fleet import Fleet, FleetPlan, Variant, VariantPlan
+from hotfire.region.queue import Ticket
 from hotfire.region.runtime import Runtime
 from hotfire.region.wire import Call, Service
 
@@ -30,10 +42,13 @@ class Container:
         self.answer: Answer | Exception = Answer(200, {"content-type": "application/json"}, b"[1]")
         self.requests: list[Request] = []
         self.load = 0
+        self.failure = ""
         plans = tuple(
             VariantPlan(name, 1.0, 1, "local", "0" * 64, {}, "python", 60.0) for name in ("blue", "green")
         )
-        self.fleet = Fleet(FleetPlan(plans), [Variant.made(one, self, Path(), lambda *_: None) for one in plans])
+        self.fleet = Fleet(
+            FleetPlan(plans), [Variant.made(one, self, Path(), lambda *_: None) for one in plans]
+        )
 
     def instance(self, spec: Spec, output: Output) -> "Container":
         return self
@@ -49,6 +64,18 @@ class Container:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+    async def stream(self, request: Request) -> Answer:
+        return await self.invoke(request)
+
+    def queue(self) -> None:
+        """Let the endpoint be an asynchronous one."""
+        plans = tuple(replace(one.plan, asynchronous={}) for one in self.fleet._variants)
+        self.fleet = Fleet(FleetPlan(plans), [Variant(one, [self]) for one in plans])
+
+    def accept(self, caller: Caller, variant: Variant, params: Mapping[str, Any]) -> Ticket:
+        """As the dispatcher does."""
+        return Ticket(1, "e", caller.region, 0.0, 1.0, 1.0, {"InferenceId": "i-1"}, "s3://b/o", self.failure)
 
     async def variant(self, name: str, target: str | None) -> Variant:
         if name != "e":
@@ -200,3 +227,120 @@ async def test_the_answer_goes_over_the_wire(container: Container, headers: Mapp
     )
     assert (response.status, response.body) == (200, b"\x00\xff")
     assert ("x-Amzn-Invoked-Production-Variant", "blue") in response.headers
+
+
+class Rest:
+    """What follows the first part of an answer, or is raised in its place."""
+
+    def __init__(self, *parts: bytes | Exception) -> None:
+        self._parts = iter(parts)
+        self.closed = False
+
+    def __aiter__(self) -> "Rest":
+        return self
+
+    async def __anext__(self) -> bytes:
+        for part in self._parts:
+            if isinstance(part, Exception):
+                raise part
+            return part
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+async def streamed(container: Container, **params: Any) -> dict[str, Any]:
+    runtime = Runtime(container, container)  # type: ignore[arg-type]  # what it uses of Endpoints
+    return await runtime.invoke_endpoint_with_response_stream(
+        CALLER, {"EndpointName": "e", "Body": b"{}", **params}
+    )
+
+
+async def events(container: Container) -> list[bytes]:
+    body = (await streamed(container))["Body"]
+    return [event["PayloadPart"]["Bytes"] async for event in body]
+
+
+async def test_a_stream_is_the_parts_of_the_containers_answer(container: Container) -> None:
+    container.answer = Answer(200, {"content-type": "text/plain"}, b"a", rest=Rest(b"b", b"c"))
+    answer = await streamed(container, TargetVariant="blue", Accept="text/plain")
+    assert [event async for event in answer.pop("Body")] == [
+        {"PayloadPart": {"Bytes": part}} for part in (b"a", b"b", b"c")
+    ]
+    assert answer == {"ContentType": "text/plain", "InvokedProductionVariant": "blue"}
+    assert container.requests[0].limit == 480.0
+    assert container.requests[0].headers["Accept"] == "text/plain"
+
+
+async def test_a_whole_answer_streams_as_one_part(container: Container) -> None:
+    assert await events(container) == [b"[1]"]
+
+
+async def test_an_error_in_place_of_a_stream_is_a_model_error(container: Container) -> None:
+    rest = Rest(b"b")
+    container.answer = Answer(500, {}, b"no", rest=rest)
+    with pytest.raises(ModelError):
+        await streamed(container)
+    assert rest.closed
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (StreamBroken("the worker ended"), "StreamBroken"),
+        (DeadlineExceeded("too long"), "ModelInvocationTimeExceeded"),
+    ],
+)
+async def test_a_stream_that_breaks_off_says_why(
+    container: Container, error: HotfireError, code: str
+) -> None:
+    container.answer = Answer(200, {}, b"a", rest=Rest(b"b", error))
+    body = aiter((await streamed(container))["Body"])
+    assert [await anext(body), await anext(body)] == [
+        {"PayloadPart": {"Bytes": part}} for part in (b"a", b"b")
+    ]
+    with pytest.raises(ModelStreamError) as caught:
+        await anext(body)
+    assert caught.value.members == {"ErrorCode": code}
+
+
+async def test_a_fault_of_ours_in_a_stream_is_an_internal_one(
+    container: Container, caplog: pytest.LogCaptureFixture
+) -> None:
+    container.answer = Answer(200, {}, b"a", rest=Rest(KeyError("bug")))
+    body = aiter((await streamed(container))["Body"])
+    await anext(body)
+    with pytest.raises(ServiceError) as caught:
+        await anext(body)
+    assert caught.value.code == "InternalStreamFailure"
+    assert "KeyError" in caplog.text
+
+
+async def test_closing_a_stream_closes_the_containers_answer(container: Container) -> None:
+    rest = Rest(b"b")
+    container.answer = Answer(200, {}, b"a", rest=rest)
+    await (await streamed(container))["Body"].aclose()
+    assert rest.closed
+
+
+async def test_a_request_is_queued(container: Container) -> None:
+    container.queue()
+    runtime = Runtime(container, container)  # type: ignore[arg-type]  # what it uses of Endpoints
+    params = {"EndpointName": "e", "Body": b"{}"}
+    expected = {"InferenceId": "i-1", "OutputLocation": "s3://b/o", "FailureLocation": None}
+    assert await runtime.invoke_endpoint_async(CALLER, params) == expected
+    container.failure = "s3://b/f"
+    assert (await runtime.invoke_endpoint_async(CALLER, params))["FailureLocation"] == "s3://b/f"
+
+
+async def test_an_endpoint_answers_in_one_way_only(container: Container) -> None:
+    runtime = Runtime(container, container)  # type: ignore[arg-type]  # what it uses of Endpoints
+    params = {"EndpointName": "e", "Body": b"{}"}
+    message = "Endpoint e of account 000000000000 does not support this inference type."
+    with pytest.raises(ValidationError, match=message):
+        await runtime.invoke_endpoint_async(CALLER, params)
+    container.queue()
+    for operation in (runtime.invoke_endpoint, runtime.invoke_endpoint_with_response_stream):
+        with pytest.raises(ValidationError, match=message):
+            await operation(CALLER, params)

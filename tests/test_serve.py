@@ -1,5 +1,6 @@
 """`hotfire serve`: one model, without a region, in a process of its own."""
 
+import http.client
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import tarfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
@@ -29,12 +30,33 @@ def output_fn(prediction, accept): return json.dumps(prediction)
 """
 
 
+PARTS = """\
+import json, os, time
+def model_fn(model_dir): return None
+def transform_fn(model, body, content_type, accept, context):
+    wanted = json.loads(body)
+    if wanted == "whole":
+        return "whole"
+    if wanted == "nothing":
+        context.set_response_status(204)
+    def parts():
+        try:
+            yield "one "
+            while wanted["flag"] and not os.path.exists(wanted["flag"]): time.sleep(0.005)
+            if wanted.get("fails"): raise ValueError("in the middle")
+            yield "two"
+        finally:
+            print("closed", flush=True)
+    return parts()
+"""
+
+
 @contextmanager
-def serving(model: Path, **variables: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def serving(model: Path, *arguments: str, **variables: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """The server's address, from the line on which it says that it serves."""
     environment = {**os.environ, "SAGEMAKER_MODEL_SERVER_WORKERS": "1", **variables}
     with subprocess.Popen(
-        [sys.executable, "-m", "hotfire", "serve", str(model), "--port", "0"],
+        [sys.executable, "-m", "hotfire", "serve", str(model), "--port", "0", *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -166,3 +188,66 @@ def test_a_handler_that_cannot_load_is_told_to_every_request(model: Path) -> Non
             assert b"Traceback" in body
         finally:
             process.kill()
+
+
+@pytest.fixture
+def parts(model: Path) -> Path:
+    """A model that answers in parts."""
+    (model / "code" / "inference.py").write_text(PARTS)
+    return model
+
+
+@contextmanager
+def begin(url: str, value: object) -> Iterator[http.client.HTTPResponse]:
+    """Send a request, and read no more than the answer's head; leave in the end."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+    with closing(connection):
+        connection.request("POST", "/invocations", json.dumps(value), {"Content-Type": "application/json"})
+        yield connection.getresponse()
+
+
+def test_parts_are_sent_in_chunks_as_they_come(parts: Path, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    with serving(parts, "--stream") as (url, _), begin(url, {"flag": str(flag)}) as answer:
+        assert answer.headers["transfer-encoding"] == "chunked"
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.read1() == b"one "
+        flag.touch()
+        assert answer.read() == b"two"
+
+
+def test_a_whole_answer_has_its_length(parts: Path) -> None:
+    with serving(parts, "--stream") as (url, _), begin(url, "whole") as answer:
+        assert (answer.headers["content-length"], answer.read()) == ("5", b"whole")
+
+
+def test_an_answer_that_breaks_off_has_no_end(parts: Path) -> None:
+    with serving(parts, "--stream") as (url, process), begin(url, {"flag": "", "fails": 1}) as answer:
+        with pytest.raises(http.client.IncompleteRead) as caught:
+            answer.read()
+        assert caught.value.partial == b"one "
+        assert process.stdout is not None
+        assert process.stdout.readline() == "closed\n"
+        assert process.stdout.readline() == "Traceback (most recent call last):\n"
+
+
+def test_an_answer_without_a_body_has_no_parts(parts: Path) -> None:
+    with serving(parts, "--stream") as (url, _), begin(url, "nothing") as answer:
+        assert (answer.status, answer.read()) == (204, b"")
+
+
+def test_who_leaves_in_the_middle_closes_the_generator(parts: Path, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    with serving(parts, "--stream") as (url, process):
+        with begin(url, {"flag": str(flag)}) as answer:
+            assert answer.read1() == b"one "
+        flag.touch()
+        assert process.stdout is not None
+        assert process.stdout.readline() == "closed\n"
+
+
+def test_nothing_streams_that_was_not_to(parts: Path) -> None:
+    with serving(parts) as (url, _):
+        status, body = post(url, {"flag": ""})
+    assert status == 503
+    assert b"Unsupported model output data type." in body
