@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hotfire.environment import Environment, home
 from hotfire.errors import ArchiveError, ProjectError
 from hotfire.hashes import HashCache
 from hotfire.model_data import ModelData
+from hotfire.packed import opened
 from hotfire.preflight import Finding, rules
 from hotfire.preflight.rules import Verdict
 from hotfire.preflight.subject import Measured, Subject
@@ -40,12 +42,26 @@ def collected(environment: Environment) -> ModelData:
     Raises HandlerError for what preflight finds to be wrong, ProjectError, ArchiveError.
     """
     data, verdict = inspected(environment, only_local=environment.is_local)
+    return _noted(data, verdict)
+
+
+@contextmanager
+def unpacked(environment: Environment, archive: Path) -> Iterator[ModelData]:
+    """The same of a `model.tar.gz`, whose files are there as long as they are needed."""
+    with opened(environment, archive) as data:
+        if data.entries:
+            first = data.entries[0]
+            inside = Path(str(first.source).removesuffix(first.place))
+            subject = rules.of_folder(inside, archive, environment, environment.python)
+            verdict = _named_in(archive, inside, rules.judge(subject, only_local=environment.is_local))
+            data = _noted(data, verdict)
+        yield data
+
+
+def _noted(data: ModelData, verdict: Verdict) -> ModelData:
+    """The model data with the warnings among its notes. Raises HandlerError for errors."""
     preflight.require(verdict.findings)
-    warnings = (
-        f"{finding.place}: {finding.message} [{finding.rule}]"
-        for finding in verdict.findings
-        if finding.severity == "warning"
-    )
+    warnings = (one.text for one in verdict.findings if one.severity == "warning")
     return replace(data, notes=(*warnings, *data.notes))
 
 
@@ -84,16 +100,30 @@ def inspected_archive(archive: Path, environment: Environment | None) -> Verdict
     with tempfile.TemporaryDirectory(prefix="hotfire-") as folder:
         inside = Path(folder).resolve() / "model"
         unpack(archive, inside)
-        verdict = rules.judge(rules.of_folder(inside, archive, environment, python))
+        return _named_in(archive, inside, rules.judge(rules.of_folder(inside, archive, environment, python)))
 
-        def named(finding: Finding) -> Finding:
-            if not finding.file.is_relative_to(inside):
-                return finding
-            return replace(finding, file=archive / finding.file.relative_to(inside))
 
-        findings = tuple(map(named, verdict.findings))
-        silenced = tuple(replace(one, finding=named(one.finding)) for one in verdict.silenced)
-        return Verdict(findings, silenced)
+def _named_in(archive: Path, folder: Path, verdict: Verdict) -> Verdict:
+    """The findings in an unpacked archive, as if that were a folder."""
+
+    def named(finding: Finding) -> Finding:
+        if not finding.file.is_relative_to(folder):
+            return finding
+        return replace(finding, file=archive / finding.file.relative_to(folder))
+
+    findings = tuple(map(named, verdict.findings))
+    silenced = tuple(replace(one, finding=named(one.finding)) for one in verdict.silenced)
+    return Verdict(findings, silenced)
+
+
+def measured(
+    environment: Environment, measure: Callable[[Environment, ModelData], Measured]
+) -> tuple[Finding, ...]:
+    """What preflight finds in what a running endpoint of the project shows, and nothing else."""
+    subject, data = examined(environment)
+    verdict = rules.judge(replace(subject, measured=measure(environment, data)))
+    names = {rule.name for rule in rules.RULES} - {rule.name for rule in rules.STATIC}
+    return tuple(finding for finding in verdict.findings if finding.rule in names)
 
 
 def examined(environment: Environment) -> tuple[Subject, ModelData]:

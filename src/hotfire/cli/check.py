@@ -13,7 +13,7 @@ import click
 from hotfire.cli import options
 from hotfire.cli.output import Output, duration
 from hotfire.environment import Environment, find, home, load
-from hotfire.errors import ConfigError, UsageError
+from hotfire.errors import ConfigError, DeployError, RegionError, UsageError
 
 if TYPE_CHECKING:
     from hotfire.preflight import Finding
@@ -56,6 +56,26 @@ def check(
     _show(output, verdict, show_all, monotonic() - begun)
     output.result(_values(environment, verdict, measured=measure))
     return 0 if verdict.passed else 1
+
+
+def measure_before(output: Output, environment: Environment) -> None:
+    """Before a deploy to AWS, what the project's endpoint in the local region shows; nothing without one.
+
+    Raises HandlerError if it could not serve at AWS.
+    """
+    if environment.is_local:
+        return
+    from hotfire.preflight import require
+    from hotfire.probe import probe
+    from hotfire.project import measured
+
+    try:
+        findings = measured(environment, partial(probe, home=home()))
+    except (RegionError, ConfigError, DeployError):
+        return  # there is no local environment, no region, or nothing in it that could be measured
+    require(findings)
+    for finding in findings:
+        output.note(f"  Note: {finding.text}")
 
 
 def _environment(

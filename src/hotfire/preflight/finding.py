@@ -34,6 +34,11 @@ class Finding:
         """`file:line`, as editors take it."""
         return f"{self.file}:{self.line}" if self.line else str(self.file)
 
+    @property
+    def text(self) -> str:
+        """All of it but the advice, in a line."""
+        return f"{self.place}: {self.message} [{self.rule}]"
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -73,6 +78,6 @@ def require(findings: Sequence[Finding]) -> None:
     """Raise HandlerError if any of the findings is an error."""
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
-        text = "\n".join(f"{error.place}: {error.message} [{error.rule}]" for error in errors)
+        text = "\n".join(error.text for error in errors)
         more = " `hotfire check` shows the others." if len(errors) > 1 else ""
         raise HandlerError(text, errors[0].advice + more)
