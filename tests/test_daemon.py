@@ -20,7 +20,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from hotfire.address import Address, RegionFile, find
+from hotfire.address import Address, Exposure, RegionFile, find
 from hotfire.errors import PortInUse, RegionError
 from hotfire.region.store import Process, Store
 from hotfire.server import daemon
@@ -182,6 +182,15 @@ def test_a_region_that_cannot_come_up_is_told_with_what_it_said(home: Path) -> N
     assert "is not a sound database" in caught.value.message
     assert str(home / "region.log") in caught.value.advice
     assert RegionFile.read(home) is None
+
+
+def test_an_address_of_another_machine_is_told_with_what_to_do(home: Path) -> None:
+    with pytest.raises(RegionError) as caught:
+        daemon.start(home, exposure=Exposure("192.0.2.1"))
+    assert caught.value.message == "the region did not start: 192.0.2.1 is no address of this machine"
+    assert caught.value.advice == (
+        f"`--host 0.0.0.0` listens on all that it has. Its log: {home / 'region.log'}"
+    )
 
 
 def test_a_home_that_cannot_be_is_told(tmp_path: Path) -> None:

@@ -241,9 +241,10 @@ def _printed(home: Path, begun: int) -> str:
 def _why_it_ended(home: Path, printed: str, port: int | None) -> RegionError:
     if port is not None and f"port {port} is in use" in printed:
         return PortInUse(f"port {port} is in use by another program", "Name another: `hotfire up --port N`.")
-    return RegionError(
-        f"the region did not start: {printed or 'it printed nothing'}", f"Its log: {home / log.NAME}"
-    )
+    # As the command that it is says it: a message, and below it what to do.
+    said, _, advice = printed.partition("\n  → ")
+    message = f"the region did not start: {said.removeprefix('Error: ') or 'it printed nothing'}"
+    return RegionError(message, " ".join([*advice.split("\n  → "), f"Its log: {home / log.NAME}"]).strip())
 
 
 def _make_private(home: Path) -> None:
