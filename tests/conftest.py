@@ -4,8 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from runpy import run_path
+from typing import Any
 
 import pytest
 
@@ -68,6 +71,21 @@ def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
         hotfire("down")
 
 
+@pytest.fixture(scope="session")
+def aws_process(repository: Path) -> Iterator[Any]:
+    """An imitation of AWS, in a process of its own: see `aws.py`."""
+    running = run_path(str(repository / "tests" / "aws.py"))["running"]
+    with running() as imitation:
+        yield imitation
+
+
+@pytest.fixture
+def aws(aws_process: Any) -> Any:
+    """The imitation, with an empty account."""
+    aws_process.reset()
+    return aws_process
+
+
 @pytest.fixture
 def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     """`mount("1m")`: a file system of that size of its own; skips where none can be had."""
@@ -85,3 +103,32 @@ def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     yield mount
     for disk in mounted:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.fixture
+def memory_group() -> Iterator[Callable[[int, int], None]]:
+    """`memory_group(pid, size)`: no more bytes than that, from now on, for a process; skips where that cannot be."""
+    made: list[Path] = []
+    root, limit = Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
+    if Path("/sys/fs/cgroup/cgroup.controllers").is_file():
+        root, limit = Path("/sys/fs/cgroup"), "memory.max"
+
+    def memory_group(pid: int, size: int) -> None:
+        group = root / f"hotfire-{pid}"
+        try:
+            group.mkdir()
+            made.append(group)
+            (group / limit).write_text(str(size))
+            (group / "cgroup.procs").write_text(str(pid))
+        except OSError as error:
+            pytest.skip(f"the memory of a process cannot be limited here: {error}")
+        for swap, most in (("memory.swap.max", 0), ("memory.memsw.limit_in_bytes", size)):
+            if (group / swap).exists():
+                (group / swap).write_text(str(most))
+
+    yield memory_group
+    for group in made:
+        deadline = time.monotonic() + 10
+        while (group / "cgroup.procs").read_text() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        group.rmdir()

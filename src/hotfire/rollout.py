@@ -16,6 +16,7 @@ from hotfire.deployment import LogEvent, Report
 from hotfire.destination import Pace
 from hotfire.endpoint_logs import Tail, streams
 from hotfire.errors import DeployError, EndpointFailed
+from hotfire.hints import advice
 from hotfire.inventory import Inventory, errors
 from hotfire.plan import Existing
 from hotfire.resources import MOVING
@@ -130,11 +131,12 @@ class Rollout:
         if trace:
             message += f"\n\n{_with_sources(trace, sources)}\n"
         left = (
-            f"{existing.config} serves on as before. Mend it and deploy again."
+            f"{existing.config} serves on as before."
             if existing.status in SERVING
-            else "Nothing of it was left behind. Mend it and deploy again."
+            else "Nothing of it was left behind."
         )
-        return EndpointFailed(message, left)
+        hint = advice(f"{trace}\n{reason}") or "Mend it and deploy again."
+        return EndpointFailed(message, f"{left} {hint}")
 
 
 def _undoing(call: Call) -> tuple[Call, ...]:
