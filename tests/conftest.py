@@ -107,7 +107,7 @@ def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 @pytest.fixture
 def memory_group() -> Iterator[Callable[[int, int], None]]:
-    """`memory_group(pid, size)`: no more bytes than that, from now on, for a process; skips where that cannot be."""
+    """`memory_group(pid, size)`: a limit, in bytes, of a process from now on; skips where none can be set."""
     made: list[Path] = []
     root, limit = Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
     if Path("/sys/fs/cgroup/cgroup.controllers").is_file():

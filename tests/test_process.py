@@ -489,6 +489,35 @@ async def test_workers_that_are_killed_under_load_cost_a_request_each(serve: Ser
     assert len(failed) <= 3
 
 
+async def test_a_worker_that_runs_out_of_memory_under_load_costs_its_own_request_alone(
+    serve: Serve, memory_group: Callable[[int, int], None]
+) -> None:
+    async with serve() as served:
+        (pid,) = served.instance.pids
+        memory_group(pid, 64 * 1024 * 1024)
+        failed: list[tuple[str, int, bytes]] = []
+
+        async def client(number: int) -> None:
+            for turn in range(20):
+                hungry = (number, turn) == (3, 10)
+                code = "b'x' * (256 * 1024 * 1024)" if hungry else "time.sleep(0.002)"
+                answer = await served.ask(code)
+                if answer.status != 200:
+                    failed.append((code, answer.status, answer.body))
+
+        await asyncio.gather(*(client(number) for number in range(8)))
+        assert failed == [("b'x' * (256 * 1024 * 1024)", 500, DIED)]
+        assert pid not in served.instance.pids
+    assert ("", f"hotfire: worker {pid} ended, it seems for want of memory") in served.printed
+
+
+async def test_memory_is_not_blamed_for_what_ends_otherwise(serve: Serve) -> None:
+    async with serve() as served:
+        await served.ask("os._exit(1)")
+        await served.text("")
+    assert served.printed == []
+
+
 @about_forks("a spawned worker is its own holder")
 async def test_a_killed_holder_costs_the_requests_in_hand_alone(serve: Serve, flag: Path) -> None:
     async with serve(workers=2) as served:

@@ -187,6 +187,8 @@ class ProcessInstance:
         if worker not in self._workers:
             return  # it never came up: whoever made it is told
         self._workers.remove(worker)
+        if worker.lacked_memory:
+            self._household.say(f"hotfire: worker {worker.pid} ended, it seems for want of memory")
         if worker.jobs:
             job = worker.jobs.popleft()
             job.end()

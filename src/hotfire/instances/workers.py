@@ -15,6 +15,7 @@ from collections.abc import Callable
 from hotfire.errors import InstanceError
 from hotfire.instances.channel import FrameProtocol, connect
 from hotfire.instances.jobs import Job
+from hotfire.instances.memory import kills
 from hotfire_worker.wire import Header
 
 _QUICK_SECONDS = 0.005
@@ -32,6 +33,7 @@ class Worker:
         self.gone = False
         self.jobs: deque[Job] = deque()
         self.has_answered = False
+        self._kills = kills()
         self._begun = 0.0
         self._durations: deque[float] = deque([_QUICK_SECONDS], maxlen=15)
         self._lost = lost
@@ -55,6 +57,11 @@ class Worker:
         if len(self.jobs) > 1 or self.jobs[0].mark:
             return False
         return statistics.median(self._durations) < _QUICK_SECONDS
+
+    @property
+    def lacked_memory(self) -> bool:
+        """Whether it may have ended for want of memory: the kernel has ended some process so in its time."""
+        return kills() > self._kills
 
     def give(self, job: Job) -> None:
         """Send it a request."""
