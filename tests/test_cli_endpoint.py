@@ -67,7 +67,7 @@ def test_status_of_what_serves(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         "tiny in local: InService",
         "  model     tiny-1  (commit c0ffee)",
         "  config    tiny-1-1",
-        "  variant   AllTraffic: 2 × local",
+        "  variant   AllTraffic: 2 × local, weight 1",
     ]
 
 

@@ -25,7 +25,7 @@ ROWS = (
     ("local_region", "aws"),
     ("depot",),
     ("rollout", "project", "invocation", "deferred"),
-    ("endpoint_logs", "destination", "bucket", "roles", "packed"),
+    ("endpoint_logs", "destination", "bucket", "roles", "packed", "holdings"),
     ("preflight.*", "preflight"),
     ("inventory", "deployment"),
     ("region.leases", "region.dispatcher"),
@@ -58,7 +58,7 @@ ROWS = (
     ("instances.zygotes",),
     ("instances.holders", "instances.workers", "instances.output", "instances.settings"),
     ("instances.jobs",),
-    ("instances.base", "instances.channel"),
+    ("instances.base", "instances.channel", "instances.memory"),
     ("plan",),
     ("autoscaling", "settings_check"),
     ("wanted", "sources", "archive", "uploads", "junit", "deploy_env"),
@@ -91,6 +91,7 @@ CLIENTS = (
     "wanted",
     "preflight",
     "probe",
+    "holdings",
     "deploy_env",
 )
 """What talks to a region by its protocols, whether at AWS or here, and so knows nothing of its inside."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hotfire.cli import options
+from hotfire.cli import holdings, options
 from hotfire.cli.deployment import deployer, page
 from hotfire.cli.output import Output
 from hotfire.cli.since import since as moment
@@ -24,10 +24,14 @@ _COLORS = {"InService": "green", "Failed": "red", "OutOfService": "red"}
 
 
 @click.command()
+@click.option("--all", "show_all", is_flag=True, help="Show every endpoint that Hotfire made in the region.")
 @options.json
 @options.environment
-def status(output: Output, environment: Environment) -> None:
+def status(output: Output, environment: Environment, show_all: bool) -> None:
     """Show what is deployed."""
+    if show_all:
+        holdings.show(output, environment)
+        return
     found = deployer(output, environment).status()
     link = page(environment, found.url) if found.state else None
     for line in _lines(output, environment, found, link):
@@ -104,10 +108,11 @@ def _lines(output: Output, environment: Environment, found: Status, link: str | 
 
 def _variant(variant: Mapping[str, Any]) -> str:
     serverless = variant.get("CurrentServerlessConfig") or variant.get("ServerlessConfig")
+    weight = variant.get("CurrentWeight", variant.get("InitialVariantWeight", 1.0))
     if serverless:
-        return f"{variant['VariantName']}: serverless, {serverless['MemorySizeInMB']} MB"
+        return f"{variant['VariantName']}: serverless, {serverless['MemorySizeInMB']} MB, weight {weight:g}"
     count = variant.get("CurrentInstanceCount", variant.get("InitialInstanceCount", 1))
-    return f"{variant['VariantName']}: {count} × {variant.get('InstanceType', '?')}"
+    return f"{variant['VariantName']}: {count} × {variant.get('InstanceType', '?')}, weight {weight:g}"
 
 
 def _values(environment: Environment, found: Status, link: str | None) -> dict[str, object]:
