@@ -339,3 +339,11 @@ def test_exports_write_what_keeps_the_sdks_from_sts(home: Path) -> None:
     modules = {"TelemetryOptOut": True, "Session": session}
     expected = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": modules}}}
     assert yaml.safe_load(file.read_text()) == expected
+
+
+def test_what_the_private_api_is_asked_with_is_told_to_nobody() -> None:
+    key = Key("HOTFIREA", "secret")
+    assert key.access_key not in key.bearer
+    for nonce in ("bearer", "private secret", "private"):
+        assert address.prove(key.secret_key, nonce) not in key.bearer
+    assert Key("HOTFIREA", "another").bearer != key.bearer

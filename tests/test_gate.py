@@ -22,7 +22,7 @@ HERE = "127.0.0.1:4774"
 
 @pytest.fixture
 def gate() -> Gate:
-    return Gate(KEY, frozenset({HERE, "localhost:4774"}))
+    return Gate(KEY, frozenset({HERE, "localhost:4774", "10.0.0.1:4774"}))
 
 
 def signed(access_key: str = KEY.access_key, region: str = "us-east-1", service: str = "sagemaker") -> str:
@@ -46,7 +46,10 @@ def test_a_request_to_another_host_is_refused(gate: Gate, host: str) -> None:
 def test_the_refusal_names_the_host_to_use(gate: Gate) -> None:
     with pytest.raises(AccessDenied) as caught:
         gate.check_origin({})
-    assert caught.value.message == ("This region does not answer for the host (none): use 127.0.0.1:4774.")
+    assert caught.value.message == (
+        "This region does not answer for the host (none): use 127.0.0.1:4774, or start it with "
+        "`hotfire up --allow-host NAME`."
+    )
 
 
 @pytest.mark.parametrize("origin", [f"http://{HERE}", "http://localhost:4774"])

@@ -66,8 +66,7 @@ def test_arns_are_of_the_callers_part_of_aws() -> None:
 
 
 def test_other_operations_are_not_supported() -> None:
-    assert Identity().supports("GetRole")
-    assert not Identity().supports("CreateRole")
+    assert set(Identity().operations) == {"GetCallerIdentity", "GetRole", "SimulatePrincipalPolicy"}
 
 
 def test_a_role_trusts_sagemaker() -> None:

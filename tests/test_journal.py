@@ -72,6 +72,7 @@ def test_endpoints_are_those_that_printed(journal: Journal) -> None:
         journal.add("e", stream, "", "four")
     assert journal.endpoints() == [Stream("e", 1_000_000, 1_001_000, 8)]
     assert (journal.has("e"), journal.has("other")) == (True, False)
+    assert (journal.has("e", "b"), journal.has("e", "c")) == (True, False)
 
 
 def test_lines_are_read_backward_too(journal: Journal) -> None:

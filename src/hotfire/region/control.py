@@ -80,10 +80,6 @@ class Control:
             "ListContexts": self.list_contexts,
         }
 
-    def supports(self, operation: str) -> bool:
-        """Whether the region has an operation of SageMaker's."""
-        return operation in self.operations
-
     def create_model(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
         """Keep a model: where its data is, and the variables of its container."""
         name = params["ModelName"]

@@ -39,10 +39,6 @@ class Identity:
             "SimulatePrincipalPolicy": self.simulate_principal_policy,
         }
 
-    def supports(self, operation: str) -> bool:
-        """Whether the region has an operation of STS's or IAM's."""
-        return operation in self.operations
-
     def get_caller_identity(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
         """The session of a role, as on SageMaker's own notebooks: the SDK finds its execution role by it."""
         return {

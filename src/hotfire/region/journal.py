@@ -145,10 +145,13 @@ class Journal:
         )
         return [Stream(*row) for row in rows]
 
-    def has(self, endpoint: str) -> bool:
-        """Whether an endpoint of this name ever printed."""
+    def has(self, endpoint: str, stream: str | None = None) -> bool:
+        """Whether an endpoint of this name ever printed, or that stream of it."""
         self.flush()
-        rows = self._database.execute("SELECT 1 FROM output WHERE endpoint = ? LIMIT 1", (endpoint,))
+        rows = self._database.execute(
+            "SELECT 1 FROM output WHERE endpoint = ? AND stream = ifnull(?, stream) LIMIT 1",
+            (endpoint, stream),
+        )
         return rows.fetchone() is not None
 
     def close(self) -> None:

@@ -35,10 +35,6 @@ class Logs:
             "FilterLogEvents": self.filter_log_events,
         }
 
-    def supports(self, operation: str) -> bool:
-        """Whether the region has an operation of CloudWatch Logs'."""
-        return operation in self.operations
-
     def describe_log_groups(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
         """The groups of endpoints that are there or have left lines, by prefix, part of the name or ARN."""
         _not_both(params, "logGroupNamePrefix", "logGroupNamePattern")
@@ -76,7 +72,7 @@ class Logs:
         At an end the token is the one that was given, and leads to what comes later.
         """
         endpoint, stream = self._endpoint(params), params["logStreamName"]
-        if all(one.name != stream for one in self._journal.streams(endpoint)):
+        if not self._journal.has(endpoint, stream):
             raise LogGroupNotFound("The specified log stream does not exist.")
         cursor = _Cursor.read(params.get("nextToken"), forward=params.get("startFromHead", False))
         lines = self._lines(endpoint, [stream], params, cursor, params.get("endTime"))

@@ -63,10 +63,6 @@ class Runtime:
             "InvokeEndpointAsync": self.invoke_endpoint_async,
         }
 
-    def supports(self, operation: str) -> bool:
-        """Whether the region has an operation of SageMaker Runtime's."""
-        return operation in self.operations
-
     async def invoke_endpoint(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
         """One request to a variant's container; anything it answers but 2xx is a ModelError."""
         name = params["EndpointName"]

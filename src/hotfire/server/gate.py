@@ -130,8 +130,10 @@ class Gate:
         """Refuse what a web page elsewhere sends, by its own or by a rebound name. Raises AccessDenied."""
         host = headers.get("host", "").lower()
         if host not in self._hosts:
+            known = min(self._hosts, key=lambda name: (not name.startswith("127.0.0.1:"), name))
             raise AccessDenied(
-                f"This region does not answer for the host {host or '(none)'}: use {min(self._hosts)}."
+                f"This region does not answer for the host {host or '(none)'}: use {known}, or start it with "
+                "`hotfire up --allow-host NAME`."
             )
         origin = headers.get("origin")
         foreign = origin is not None and _host_of(origin) not in self._hosts
