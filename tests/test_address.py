@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from hotfire import __version__, address
-from hotfire.address import Address, Key, RegionFile
+from hotfire.address import Address, Exposure, Key, RegionFile
 from hotfire.errors import RegionError, RegionMismatch, RegionNotRunning
 
 
@@ -347,3 +347,40 @@ def test_what_the_private_api_is_asked_with_is_told_to_nobody() -> None:
     for nonce in ("bearer", "private secret", "private"):
         assert address.prove(key.secret_key, nonce) not in key.bearer
     assert Key("HOTFIREA", "another").bearer != key.bearer
+
+
+def test_what_a_region_of_an_older_version_wrote_is_read(home: Path) -> None:
+    written = {
+        "url": "http://127.0.0.1:1",
+        "host": "127.0.0.1",
+        "port": 1,
+        "pid": 2,
+        "start_time": 3.0,
+        "version": "0.0.1",
+        "access_key": "k",
+    }
+    (home / "region.json").write_text(json.dumps(written))
+    file = RegionFile.read(home)
+    assert file is not None
+    assert (file.version, file.exposure) == ("0.0.1", Exposure())
+
+
+def test_what_a_region_says_of_whom_it_answers_is_read_as_it_was_written(home: Path) -> None:
+    file = RegionFile("u", "0.0.0.0", 1, 2, 3.0, __version__, "k", ("a.example", "b.example"), False)
+    file.write(home)
+    assert RegionFile.read(home) == file
+
+
+@pytest.mark.parametrize(
+    ("host", "is_local"),
+    [
+        ("127.0.0.1", True),
+        ("127.1.2.3", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.0.0.1", False),
+    ],
+)
+def test_what_is_local(host: str, is_local: bool) -> None:
+    assert Exposure(host).is_local is is_local

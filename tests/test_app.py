@@ -384,6 +384,31 @@ async def test_half_a_request_of_a_client_that_went_away_is_not_answered(bare: a
     assert sent == []
 
 
+async def answered(region: app.Region, scope: Mapping[str, Any]) -> tuple[int, str]:
+    """What a connection gets."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await region(scope, receive, send)
+    return sent[0]["status"], sent[1]["body"].decode()
+
+
+@pytest_anyio
+@pytest.mark.parametrize(
+    ("client", "status"), [(("127.0.0.1", 5000), 200), (("192.0.2.7", 5000), 403), (None, 403)]
+)
+async def test_the_private_api_answers_this_machine_alone(
+    bare: app.Region, client: tuple[str, int] | None, status: int
+) -> None:
+    hello = {**SCOPE, "method": "GET", "raw_path": b"/_hotfire/hello", "query_string": b"nonce=1"}
+    assert (await answered(bare, {**hello, "client": client}))[0] == status
+
+
 @pytest_anyio
 async def test_a_fault_of_ours_is_told_and_the_region_goes_on(
     bare: app.Region, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

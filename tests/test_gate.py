@@ -1,9 +1,11 @@
 import base64
+import hashlib
 
 import pytest
 
 from hotfire.address import Exposure, Key, prove
-from hotfire.errors import AccessDenied, UnrecognizedClient
+from hotfire.errors import AccessDenied, InvalidSignature, UnrecognizedClient
+from hotfire.region.wire import Request
 from hotfire.server.gate import (
     Anybody,
     Gate,
@@ -147,6 +149,28 @@ def test_where_any_key_will_do_there_must_be_one() -> None:
 )
 def test_who_is_let_in_depends_on_who_can_reach_it(exposure: Exposure, clients: type[object]) -> None:
     assert type(clients_of(KEY, exposure)) is clients
+
+
+@pytest.mark.parametrize(("body", "is_let_in"), [(b"hello", True), (b"hallo", False), (b"", False)])
+def test_a_body_is_what_its_signer_says(body: bytes, is_let_in: bool) -> None:
+    headers = {
+        "authorization": signed(),
+        "x-amz-date": "20261122T000000Z",
+        "x-amz-content-sha256": hashlib.sha256(b"hello").hexdigest(),
+    }
+    request = Request("POST", "/", "", headers, body)
+    if is_let_in:
+        Signers(KEY).check_body(request)
+        return
+    with pytest.raises(InvalidSignature, match="The body is not what was signed"):
+        Signers(KEY).check_body(request)
+
+
+def test_a_signature_is_looked_at_where_others_could_have_made_it() -> None:
+    request = Request("POST", "/", "", {"authorization": signed(), "x-amz-date": "20261122T000000Z"}, b"")
+    KeyHolders(KEY).check_signature(request)
+    with pytest.raises(InvalidSignature):
+        Signers(KEY).check_signature(request)
 
 
 @pytest.mark.parametrize(
