@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from hotfire.environment import Autoscaling
 from hotfire.errors import DeployError, ForeignEndpoint
 from hotfire.plan import Existing, Made, Plan, cleanup, delete, plan, rollback
 from hotfire.wanted import Wanted
@@ -274,3 +275,69 @@ def test_delete_removes_what_an_absent_endpoint_left() -> None:
 def test_a_foreign_endpoint_is_not_deleted() -> None:
     with pytest.raises(ForeignEndpoint):
         delete("news", PROJECT, serving("a", tags={}))
+
+
+def scaled(digit: str, **bounds: Any) -> Wanted:
+    """A goal with an instance type and autoscaling."""
+    request = {"ProductionVariants": [{"VariantName": "AllTraffic", "InstanceType": "ml.m5.large"}]}
+    given = {"min": 1, "max": 4, "target": 100.0} | bounds
+    return replace(
+        goal(digit),
+        create_config={"EndpointConfigName": config(digit), **request},
+        autoscaling=Autoscaling(**given),
+    )
+
+
+SCALED = TAGS | {"hotfire:autoscaling": "AllTraffic ml.m5.large 1 4 100"}
+
+
+def test_an_update_goes_as_it_was_asked_to() -> None:
+    update = {"RollingUpdatePolicy": {"MaximumBatchSize": {"Type": "INSTANCE_COUNT", "Value": 1}}}
+    steps = plan(replace(goal("b"), update=update), serving("a"))
+    assert steps.calls[-1].params == {
+        "EndpointName": "news",
+        "EndpointConfigName": config("b"),
+        "DeploymentConfig": update,
+    }
+
+
+def test_a_new_endpoint_is_scaled_when_it_is_in_service() -> None:
+    steps = plan(scaled("a"), Existing())
+    assert texts(steps.in_service) == [
+        "scale endpoint news from 1 to 4 instances",
+        "scale endpoint news at 100 requests a minute for each instance",
+        "tag endpoint news",
+    ]
+    assert steps.in_service[-1].params["ResourceArn"] == ""
+
+
+def test_an_update_keeps_as_many_instances_as_autoscaling_made() -> None:
+    steps = plan(scaled("b"), serving("a", tags=SCALED))
+    params = steps.calls[-1].params
+    assert params["RetainAllVariantProperties"] is True
+    kinds = [one["VariantPropertyType"] for one in params["ExcludeRetainedVariantProperties"]]
+    assert kinds == ["DesiredWeight", "DataCaptureConfig"]
+    assert steps.in_service == ()
+
+
+def test_other_bounds_alone_are_no_update() -> None:
+    steps = plan(scaled("a", max=8), serving("a", tags=SCALED))
+    assert (steps.moves, texts(steps.calls)) == (False, [])
+    assert texts(steps.in_service)[0] == "scale endpoint news from 1 to 8 instances"
+
+
+def test_autoscaling_ends_before_the_endpoint_is_deleted() -> None:
+    assert texts(delete("news", PROJECT, serving("a", tags=SCALED)).calls)[:2] == [
+        "end the autoscaling of endpoint news",
+        "delete endpoint news",
+    ]
+
+
+def test_what_stays_as_it_is_is_named() -> None:
+    assert plan(goal(), serving("a")).kept == (
+        f"model {model('a')}",
+        f"endpoint config {config('a')}",
+        "endpoint news",
+    )
+    other = replace(goal(), config=f"{model('a')}-cccccc")
+    assert plan(other, serving("a")).kept == (f"model {model('a')}",)

@@ -1,7 +1,11 @@
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.stub import Stubber
 
 from hotfire.destination import Pace
 from hotfire.errors import DeployError, EndpointFailed
@@ -67,6 +71,8 @@ CONFIG = Call(
 PARAMS = {"EndpointName": "news", "EndpointConfigName": "new"}
 CREATE = Call("sagemaker", "CreateEndpoint", PARAMS, "create endpoint news")
 UPDATE = Call("sagemaker", "UpdateEndpoint", PARAMS, "update endpoint news to new")
+ARN = "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/news"
+ROUTING = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
 SERVES_OLD = Existing("InService", "arn", "old")
 
 
@@ -152,3 +158,98 @@ def test_a_region_that_goes_away_leaves_the_deployment_under_way() -> None:
     with pytest.raises(DeployError, match=r"nothing answers at http://127\.0\.0\.1:4774"):
         bringing.bring("new", [UPDATE], SERVES_OLD, {})
     assert bringing.under_way
+
+
+class Talking(FakeSageMaker):
+    """Prints a line between two looks at its log."""
+
+    def __init__(self, states: Any, *lines: str) -> None:
+        super().__init__(states=states)
+        self.lines = [
+            event("AllTraffic/old", "of the old fleet"),
+            *(event("AllTraffic/new", one) for one in lines),
+        ]
+
+    def describe_log_streams(self, **params: Any) -> dict[str, Any]:
+        return {"logStreams": [{"logStreamName": "AllTraffic/old"}]}
+
+    def filter_log_events(self, **params: Any) -> dict[str, Any]:
+        return {"events": [self.lines.pop(0)] if self.lines else []}
+
+
+def event(stream: str, message: str) -> dict[str, Any]:
+    return {"eventId": message, "logStreamName": stream, "timestamp": 2_000_000_000_000, "message": message}
+
+
+def at_aws(sagemaker: FakeSageMaker, report: Quiet) -> Rollout:
+    return Rollout(lambda service: sagemaker, report, "news", Pace(0.0, reads_log=True))
+
+
+def test_what_the_new_fleet_prints_is_told_as_it_comes() -> None:
+    states = [*[state("Updating")] * 3, state("InService")]
+    report = Quiet()
+    at_aws(Talking(states, "one", "two"), report).bring("new", [UPDATE], SERVES_OLD, {})
+    assert report.lines == ["one", "two"]
+
+
+def test_its_last_lines_and_what_they_tell_are_in_the_failure() -> None:
+    states = [*[state("Updating")] * 2, state("InService", "old", FailureReason="It did not start.")]
+    sagemaker = Talking(states, "ModuleNotFoundError: No module named 'spacy'")
+    with pytest.raises(EndpointFailed) as raised:
+        at_aws(sagemaker, Quiet()).bring("new", [UPDATE], SERVES_OLD, {})
+    assert raised.value.message.endswith(
+        "It did not start.\n\nModuleNotFoundError: No module named 'spacy'\n"
+    )
+    assert raised.value.advice.startswith("old serves on as before. Add the line `spacy`")
+
+
+def test_a_log_that_may_not_be_read_fails_nothing() -> None:
+    denied = refused("AccessDeniedException", "No.")
+    sagemaker = FakeSageMaker(
+        {"filter_log_events": denied, "describe_log_streams": denied},
+        states=[state("Updating"), state("InService")],
+    )
+    sagemaker.exceptions = SimpleNamespace(ResourceNotFoundException=KeyError)
+    report = Quiet()
+    at_aws(sagemaker, report).bring("new", [UPDATE], SERVES_OLD, {})
+    assert report.lines == []
+
+
+def test_a_call_that_took_something_away_is_undone_by_what_it_names() -> None:
+    again = Call("application-autoscaling", "RegisterScalableTarget", {}, "scale endpoint news")
+    pause = Call("application-autoscaling", "DeregisterScalableTarget", {}, "pause", (again,))
+    sagemaker = FakeSageMaker({"update_endpoint": refused("ValidationException", "No.")})
+    with pytest.raises(DeployError):
+        rollout(sagemaker).apply([pause, UPDATE])
+    assert sagemaker.calls == ["deregister_scalable_target", "update_endpoint", "register_scalable_target"]
+
+
+def test_the_calls_of_an_update_are_sagemakers_own() -> None:
+    """Where no imitation has UpdateEndpoint, botocore's own model holds the sequence."""
+    client = boto3.Session("a", "b", region_name="eu-west-1").client("sagemaker")
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    described = {
+        "EndpointName": "news",
+        "EndpointArn": ARN,
+        "CreationTime": moment,
+        "LastModifiedTime": moment,
+    }
+    update = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": ROUTING}}
+    retained = {
+        "RetainAllVariantProperties": True,
+        "ExcludeRetainedVariantProperties": [{"VariantPropertyType": "DesiredWeight"}],
+    }
+    params = {**PARAMS, "DeploymentConfig": update, **retained}
+    with Stubber(client) as stub:
+        stub.add_response("create_model", {"ModelArn": ARN}, {"ModelName": "m", "ExecutionRoleArn": ARN})
+        stub.add_response("update_endpoint", {"EndpointArn": ARN}, params)
+        for status in ("Updating", "InService"):
+            told = {**described, "EndpointStatus": status, "EndpointConfigName": "new"}
+            stub.add_response("describe_endpoint", told, {"EndpointName": "news"})
+        model = Call(
+            "sagemaker", "CreateModel", {"ModelName": "m", "ExecutionRoleArn": ARN}, "create model m"
+        )
+        going = Call("sagemaker", "UpdateEndpoint", params, "update endpoint news to new")
+        steps = Rollout(lambda service: client, Quiet(), "news", Pace(0.0, reads_log=False))
+        steps.bring("new", [model, going], SERVES_OLD, {})
+        stub.assert_no_pending_responses()

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from hotfire.environment import Environment, Serverless
-from hotfire.model_data import ModelData
+from hotfire.errors import ConfigError
+from hotfire.model_data import ModelData, Packed
 from hotfire.wanted import Site, Wanted, is_config, is_model, model_of, stem, tag_value, wanted
 
 ROOT = Path("/home/ada/news")
@@ -149,6 +150,118 @@ def test_the_project_decides_the_log_level_but_not_its_program() -> None:
     variables = names(container_env=given).create_model["PrimaryContainer"]["Environment"]
     assert (variables["SAGEMAKER_CONTAINER_LOG_LEVEL"], variables["LIMIT"]) == ("10", "3")
     assert variables["SAGEMAKER_PROGRAM"] == "serve.py"
+
+
+def at_aws(**settings: Any) -> Wanted:
+    given = {"name": "production", "instance_type": "ml.m5.large", "framework_version": "2.6"}
+    data = {"ModelDataUrl": f"s3://models/news/{TREE}/model.tar.gz"}
+    site = Site("eu-west-1", "arn:aws:iam::123456789012:role/news", data)
+    return names(site=site, **(given | settings))
+
+
+def test_the_requests_at_aws_are_these() -> None:
+    goal = at_aws()
+    image = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"
+    assert goal.create_model == {
+        "ModelName": goal.model,
+        "PrimaryContainer": {
+            "Image": image,
+            "ModelDataUrl": f"s3://models/news/{TREE}/model.tar.gz",
+            "Environment": {
+                "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
+                "SAGEMAKER_REGION": "eu-west-1",
+                "SAGEMAKER_PROGRAM": "serve.py",
+                "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+                "DEPLOY_ENV": "production",
+            },
+        },
+        "ExecutionRoleArn": "arn:aws:iam::123456789012:role/news",
+    }
+    assert (goal.project, goal.update, goal.autoscaling) == ("news-classifier", {}, None)
+
+
+def test_an_image_of_ones_own_is_taken_as_it_is() -> None:
+    assert at_aws(image="me/news:1").create_model["PrimaryContainer"]["Image"] == "me/news:1"
+
+
+def test_another_image_is_another_model() -> None:
+    assert at_aws(framework_version="2.5").model != at_aws().model
+
+
+def test_a_vpc_is_the_models() -> None:
+    vpc = {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}
+    assert at_aws(vpc=vpc).create_model["VpcConfig"] == vpc
+    assert at_aws(vpc=vpc).model != at_aws().model
+
+
+def test_raw_fields_are_merged_into_the_config() -> None:
+    raw = {"ProductionVariants": [{"VolumeSizeInGB": 50}], "EnableNetworkIsolation": True}
+    request = at_aws(endpoint_config=raw).create_config
+    (variant,) = request["ProductionVariants"]
+    assert (variant["VolumeSizeInGB"], variant["InstanceType"]) == (50, "ml.m5.large")
+    assert request["EnableNetworkIsolation"] is True
+    assert request["EndpointConfigName"] not in (at_aws().config, names().config)
+
+
+def test_raw_fields_are_for_aws() -> None:
+    raw = {"ProductionVariants": [{"VolumeSizeInGB": 50}]}
+    assert names(endpoint_config=raw, vpc={"Subnets": []}).create_config == names().create_config
+
+
+@pytest.mark.parametrize(
+    ("update", "expected"),
+    [
+        (
+            {"strategy": "blue_green"},
+            {
+                "BlueGreenUpdatePolicy": {
+                    "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+                }
+            },
+        ),
+        (
+            {
+                "strategy": "blue_green",
+                "TrafficRoutingConfiguration": {"WaitIntervalInSeconds": 60},
+                "TerminationWaitInSeconds": 120,
+                "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]},
+            },
+            {
+                "BlueGreenUpdatePolicy": {
+                    "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 60},
+                    "TerminationWaitInSeconds": 120,
+                },
+                "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]},
+            },
+        ),
+        (
+            {"strategy": "rolling", "WaitIntervalInSeconds": 30},
+            {
+                "RollingUpdatePolicy": {
+                    "MaximumBatchSize": {"Type": "CAPACITY_PERCENT", "Value": 50},
+                    "WaitIntervalInSeconds": 30,
+                }
+            },
+        ),
+    ],
+    ids=["all at once", "with more", "rolling"],
+)
+def test_how_it_is_updated(update: dict[str, Any], expected: dict[str, Any]) -> None:
+    goal = at_aws(update=update)
+    assert goal.update == expected
+    assert goal.config == at_aws().config
+
+
+def test_sagemaker_updates_nothing_in_place() -> None:
+    with pytest.raises(ConfigError, match="in_place is for a local region"):
+        at_aws(update={"strategy": "in_place"})
+
+
+def test_the_very_bytes_of_an_archive_are_another_model() -> None:
+    packed = replace(DATA, packed=Packed(ROOT / "model.tar.gz", "77" * 32, 1))
+    other = names(data=packed)
+    assert other.model != names().model
+    assert other.tags["hotfire:hash"] == TREE
 
 
 def test_at_aws_no_python_is_named() -> None:
