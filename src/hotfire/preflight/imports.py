@@ -113,11 +113,15 @@ def _missing(subject: Subject) -> Iterator[Found]:
             continue
         name = distribution_of(one.name)
         file = subject.requirements.file
-        where = f"{subject.title(file)} asks for it nor" if file else "there is a requirements.txt nor"
-        has = f"neither {where} the image PyTorch {image.version} is known to have it"
-        advice = f"Add the line `{name}` to requirements.txt" + ("." if file else " beside the handler.")
+        lacks = f"{subject.title(file)} does not ask for it" if file else "there is no requirements.txt"
+        where = "requirements.txt" if file else "a requirements.txt beside the handler"
+        message = (
+            f"{one.name} is imported{' in a function' if one.lazy else ''}, but {lacks}, and the image "
+            f"PyTorch {image.version} is not known to have it{judged.doubt(one)}."
+        )
+        advice = f"Add the line `{name}` to {where}."
         yield Found(
-            f"{one.name} is imported{' in a function' if one.lazy else ''}, and {has}{judged.doubt(one)}.",
+            message,
             advice,
             module.file,
             one.line,
