@@ -123,6 +123,15 @@ def test_a_shell_can_evaluate_env_and_take_it_back(region: dict[str, object]) ->
     assert done.stdout.splitlines() == [region["url"], "unset unset"]
 
 
+def test_env_says_that_a_profile_is_in_the_way(
+    region: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    done = hotfire("env")
+    assert "AWS_PROFILE" in done.stderr
+    assert "AWS_PROFILE" not in done.stdout
+
+
 def test_env_without_a_region_prints_nothing_to_evaluate() -> None:
     done = hotfire("env")
     assert (done.returncode, done.stdout) == (1, "")

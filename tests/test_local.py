@@ -13,7 +13,7 @@ import pytest
 from hotfire import address, use_local
 from hotfire.address import Address
 from hotfire.environment import home
-from hotfire.local import Redirection
+from hotfire.local import Redirection, variables
 from hotfire.server import daemon
 
 OF_THE_USER = {
@@ -111,6 +111,35 @@ def test_an_address_that_code_names_is_no_way_out(redirection: Redirection) -> N
 def test_no_proxy_comes_between(redirection: Redirection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     assert account(boto3.client("sts")) == "000000000000"
+
+
+def test_no_proxy_comes_before_a_session_that_is_made_later(
+    at_home: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with use_local():
+        assert account(boto3.Session().client("sts")) == "000000000000"
+    assert "no_proxy" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, None),
+        ({"HTTPS_PROXY": "http://proxy"}, None),
+        ({"HTTP_PROXY": "http://proxy"}, "127.0.0.1"),
+        ({"all_proxy": "http://proxy", "NO_PROXY": "a.example, b.example"}, "a.example,b.example,127.0.0.1"),
+        ({"HTTP_PROXY": "http://proxy", "no_proxy": "localhost,127.0.0.1"}, None),
+        ({"HTTP_PROXY": "http://proxy", "no_proxy": "*"}, None),
+    ],
+)
+def test_only_where_there_is_a_proxy_the_region_is_excepted(
+    region: Address, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], expected: str | None
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    found = variables(region)
+    assert (found.get("no_proxy"), found.get("NO_PROXY")) == (expected, expected)
 
 
 def test_programs_that_are_started_are_pointed_there_too(redirection: Redirection) -> None:

@@ -1,4 +1,4 @@
-"""`use_local`: this process's AWS clients, pointed at the local region."""
+"""What points AWS clients at the local region: a process's variables, and `use_local` for this process."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _IN_THE_WAY = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
 """Variables that some clients prefer to an address and a key; so are those of a service's own address."""
 
+_PROXIES = {"http_proxy", "all_proxy"}
+
 
 class Redirection:
     """This process's AWS clients as they lead to a local region, until `undo`; also a context manager."""
@@ -23,7 +25,7 @@ class Redirection:
     def __init__(self, region: address.Address) -> None:
         self.region = region
         self._variables: Mapping[str, str | None] | None = set_variables(
-            dict.fromkeys(_in_the_way()) | region.exports()
+            dict.fromkeys(_in_the_way()) | variables(region)
         )
         self._session = _exchange_session(_session(region))
         sagemaker_sdk.forget_clients()
@@ -78,6 +80,23 @@ def use_local() -> Redirection:
         message = "boto3 clients made before use_local() stay where they are: make them anew"
         warnings.warn(message, stacklevel=2)
     return Redirection(region)
+
+
+def variables(region: address.Address) -> dict[str, str]:
+    """What points the programs that this process starts at a region: by none of the user's proxies."""
+    return region.exports() | _past_proxies(region.url)
+
+
+def _past_proxies(url: str) -> dict[str, str]:
+    """What has clients reach an address without a proxy, where the process's environment names one."""
+    from urllib.parse import urlsplit
+
+    given = {name.lower(): value for name, value in variables_of_process().items() if value}
+    host = str(urlsplit(url).hostname)
+    direct = [one.strip() for one in given.get("no_proxy", "").split(",") if one.strip()]
+    if not given.keys() & _PROXIES or {host, "*"} & set(direct):
+        return {}
+    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join([*direct, host]))
 
 
 def _in_the_way() -> list[str]:

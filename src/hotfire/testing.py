@@ -33,7 +33,9 @@ class HotfireRegion:
     @property
     def environment(self) -> dict[str, str]:
         """What points a program at it: every AWS client, Hotfire's commands and `DeployEnv`."""
-        return {**self.address.exports(), "HOTFIRE_HOME": str(self.address.home)}
+        from hotfire.local import variables
+
+        return {**variables(self.address), "HOTFIRE_HOME": str(self.address.home)}
 
     def client(self, service: str = "sagemaker-runtime", **options: Any) -> Any:
         """A boto3 client of it, with boto3's own options; it is closed with the region."""

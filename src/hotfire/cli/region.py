@@ -15,8 +15,9 @@ from hotfire import address
 from hotfire.address import Address, Exposure, RegionFile
 from hotfire.cli import options
 from hotfire.cli.output import Output
-from hotfire.environment import home, load
+from hotfire.environment import home, load, variables_of_process
 from hotfire.errors import HotfireError, UsageError
+from hotfire.local import variables
 
 EXPORTED = (
     "AWS_ENDPOINT_URL",
@@ -129,7 +130,9 @@ def env(output: Output, unset: bool) -> None:
     region = address.find(home())
     if region is None:
         raise address.not_running()
-    exports = region.exports()
+    exports = variables(region)
+    if "AWS_PROFILE" in variables_of_process():
+        output.note("AWS_PROFILE is set, which some clients prefer to these keys (JavaScript's): unset it.")
     output.say(export_lines(exports))
     output.result(exports)
 
