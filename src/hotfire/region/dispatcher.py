@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from hotfire.errors import ArchiveError, HotfireError, ValidationError
@@ -98,17 +98,19 @@ class Dispatcher:
         self._attend(name)
         return ticket
 
-    def resume(self) -> None:
-        """Go on with what waited when the region ended."""
+    def resume(self, endpoints: Collection[str]) -> None:
+        """Go on with what waited for these endpoints when the region ended; others are gone."""
         for endpoint in self._queue.endpoints():
-            self._attend(endpoint)
+            if endpoint in endpoints:
+                self._attend(endpoint)
+            else:
+                self.abandon(endpoint)
 
     def abandon(self, endpoint: str) -> None:
         """Give up what waits for an endpoint that is deleted; what is in hand is still answered."""
-        line = self._lines.pop(endpoint, None) or _Line()
-        if line.attendant is not None:
-            line.attendant.cancel()
+        line = self._lines.setdefault(endpoint, _Line())
         for ticket in self._queue.all_after(endpoint, line.begun):
+            line.begun = ticket.number
             self._fail(ticket, f"Endpoint {endpoint} was deleted before the request's turn came.")
 
     async def close(self) -> None:

@@ -117,7 +117,8 @@ class Region:
         self._leases.clear()
         self._trees.remove(self._endpoints.trees_in_use())
         self._endpoints.resume()
-        self._dispatcher.resume()
+        served = [one.name for one in self._store.endpoints() if one.status != "Deleting"]
+        self._dispatcher.resume(served)
         self._flusher = asyncio.get_running_loop().create_task(self._flush())
 
     def stop(self) -> None:
