@@ -288,6 +288,8 @@ def test_a_stream_that_is_not_there(logs: Logs, journal: Journal) -> None:
     journal.add("e", "s", "", "hello")
     with pytest.raises(LogGroupNotFound, match="The specified log stream does not exist"):
         read(logs, "other")
+    with pytest.raises(LogGroupNotFound, match="The specified log stream does not exist"):
+        ask(logs, logStreamNames=["s", "other"])
 
 
 # What there is

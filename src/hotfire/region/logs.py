@@ -72,8 +72,7 @@ class Logs:
         At an end the token is the one that was given, and leads to what comes later.
         """
         endpoint, stream = self._endpoint(params), params["logStreamName"]
-        if not self._journal.has(endpoint, stream):
-            raise LogGroupNotFound("The specified log stream does not exist.")
+        self._check_streams(endpoint, [stream])
         cursor = _Cursor.read(params.get("nextToken"), forward=params.get("startFromHead", False))
         lines = self._lines(endpoint, [stream], params, cursor, params.get("endTime"))
         if not cursor.forward:
@@ -95,6 +94,7 @@ class Logs:
         # Here an event of that very time is one of them.
         until = None if end is None else end + 1
         streams = params.get("logStreamNames", ())
+        self._check_streams(endpoint, streams)
         lines = self._lines(endpoint, streams, params, cursor, until)
         events = [
             {**_event(line), "logStreamName": line.stream, "eventId": f"{line.id:056d}"}
@@ -139,6 +139,10 @@ class Logs:
         if name == group or not (self._store.endpoint(name) or self._journal.has(name)):
             raise LogGroupNotFound("The specified log group does not exist.")
         return name
+
+    def _check_streams(self, endpoint: str, streams: Iterable[str]) -> None:
+        if not all(self._journal.has(endpoint, stream) for stream in streams):
+            raise LogGroupNotFound("The specified log stream does not exist.")
 
     def _groups(self) -> list[Stream]:
         """What endpoints printed, under the names of their groups."""

@@ -52,7 +52,7 @@ class Anybody:
         """The scope of a signed request. Raises UnrecognizedClient."""
         if scope is None:
             raise UnrecognizedClient(
-                "The request is not signed. This local region of Hotfire takes any credentials, but some."
+                "The request is not signed. This local region of Hotfire takes any credentials to sign with."
             )
         return scope
 
