@@ -26,6 +26,7 @@ ROWS = (
     ("depot",),
     ("rollout", "project", "invocation", "deferred"),
     ("endpoint_logs", "destination", "bucket", "roles", "packed", "holdings"),
+    ("init.*", "init"),
     ("preflight.*", "preflight"),
     ("inventory", "deployment"),
     ("region.leases", "region.dispatcher"),

@@ -13,6 +13,7 @@ from hotfire.cli.output import Output, prepare_streams
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "new": ("new", "Make a project in DIR: text classification in PyTorch."),
+    "init": ("init", "Make a project of this folder, around a model that you have."),
     "dev": ("dev", "Serve the project in place, and run its examples after every save."),
     "check": ("check", "Say what would fail in production, before a deploy."),
     "deploy": ("deploy", "Deploy the project, to this machine if no other environment is named."),
