@@ -29,19 +29,33 @@ BAD = Verdict("bad", ('status 500, expected 200: "no"',), (Difference("a", "new"
 class FakeDeployer:
     """Comes to what it is given, or raises it."""
 
+    begins_by_uploading = False
+
     def __init__(self, result: Any, report: Progress) -> None:
         self._result, self._report = result, report
-        self.under_way = self.uploading = self.is_update = False
+        self.under_way = self.is_update = False
+        self.uploading = self.begins_by_uploading
         self.asked: dict[str, Any] = {}
+        self.is_deleted = self.went_on = False
+
+    def check(self) -> None:
+        pass
+
+    def introduction(self) -> str:
+        return "AWS account 123456789012, eu-west-1, as arn:me"
 
     def deploy(self, **asked: Any) -> Deployment:
         self.asked = asked
+        if isinstance(self._result, Deployment) and not asked["dry_run"]:
+            asked["agree"](self._result)
+        self.went_on = True
         return self._come_out()
 
     def rollback(self) -> Deployment:
         return self._come_out()
 
     def delete(self) -> tuple[str, ...]:
+        self.is_deleted = True
         return self._come_out()
 
     def _come_out(self) -> Any:
@@ -209,7 +223,90 @@ def test_on_a_terminal_one_is_asked(
     monkeypatch.setattr(Output, "can_ask", property(lambda _: True))
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: answer.strip())
     assert run(["delete"]) == code
-    assert len(made) == 1 - code
+    assert made[0].is_deleted == (code == 0)
+
+
+AT_AWS = replace(
+    DONE,
+    plan=replace(PLAN, kept=("model tiny-2",)),
+    before=("upload s3://models/tiny/ab/model.tar.gz",),
+    after=("delete s3://models/tiny/cd/",),
+    cost="2 × ml.m5.large, in place of 1 × ml.m5.large",
+)
+
+
+@pytest.fixture
+def production(tmp_path: Path, deploying: Deploying) -> None:
+    """The project's environment is at AWS."""
+    (tmp_path / "serve.py").write_text("def model_fn(model_dir):\n    return 1\n")
+    (tmp_path / "config.yml").write_text(
+        "environments:\n  production:\n    model_name: tiny\n    instance_type: ml.m5.large\n"
+    )
+
+
+@pytest.mark.usefixtures("production")
+def test_at_aws_the_account_is_named_first_and_the_plan_is_shown(
+    deploying: Deploying, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploying(AT_AWS)
+    assert run(["deploy", "--env", "production", "--yes"]) == 0
+    assert capsys.readouterr().out.splitlines()[:7] == [
+        "AWS account 123456789012, eu-west-1, as arn:me",
+        "Deploying tiny to production",
+        "  = model tiny-2",
+        "  + upload s3://models/tiny/ab/model.tar.gz",
+        "  + create model tiny-1",
+        "  - delete model tiny-0",
+        "  - delete s3://models/tiny/cd/",
+    ]
+
+
+@pytest.mark.usefixtures("production")
+def test_off_a_terminal_what_costs_needs_a_yes(
+    deploying: Deploying, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = deploying(AT_AWS)
+    assert run(["deploy", "--env", "production"]) == 2
+    assert not made[0].went_on
+    cost = "2 × ml.m5.large, in place of 1 × ml.m5.large"
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        f"Error: This is to be paid for: {cost}; and there is nobody here to be asked.",
+        "  → Say by `--yes` that it is meant. Nothing was changed.",
+    ]
+
+
+@pytest.mark.usefixtures("production")
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1)])
+def test_on_a_terminal_what_costs_is_asked_for(
+    deploying: Deploying, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
+) -> None:
+    made = deploying(AT_AWS)
+    monkeypatch.setattr(Output, "can_ask", property(lambda _: True))
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: answer)
+    assert run(["deploy", "--env", "production"]) == code
+    assert made[0].went_on == (code == 0)
+
+
+@pytest.mark.usefixtures("production")
+def test_at_aws_a_dry_run_names_what_is_to_be_paid_for(
+    deploying: Deploying, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploying(AT_AWS)
+    assert run(["deploy", "--env", "production", "--dry-run"]) == 3
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "To be paid for: 2 × ml.m5.large, in place of 1 × ml.m5.large.",
+        "4 to do.",
+    ]
+
+
+def test_an_interrupted_upload_goes_on_with_the_next_deploy(
+    deploying: Deploying, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = deploying(KeyboardInterrupt())
+    monkeypatch.setattr(FakeDeployer, "begins_by_uploading", True)
+    assert run(["deploy"]) == 130
+    assert made[0].went_on
+    assert "the next `hotfire deploy` goes on from there" in capsys.readouterr().err
 
 
 def test_a_state_that_is_waited_for_is_told_once_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
