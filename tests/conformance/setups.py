@@ -191,6 +191,7 @@ def setups() -> list[Setup]:
         Setup("forms", forms(), "seen"),
         Setup("addresses", addresses(), "seen"),
         Setup("edges", edges(), "seen"),
+        Setup("framed", framed(), "seen"),
         Setup("returned", results(), "returned"),
         Setup("asked", [say(n, e) for n, e in numbered("asked", QUESTIONS)], "asked"),
         Setup("decoded", decoded(), scripted="model.pt"),
@@ -523,6 +524,56 @@ def edges() -> list[Ask]:
         Ask("over_the_limit_elsewhere", Repeated(b"a", LIMIT + 1), OCTETS, path="/ping"),
         Ask("after"),
     ]
+
+
+def framed() -> list[Ask]:
+    """Requests that are framed in rarer ways."""
+    first = b"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    sized, chunked = first + b"Content-Length: 3\r\n", b"\r\n3\r\n[1]\r\n0\r\n\r\n"
+    ping, end = b"GET /ping HTTP/1.1\r\n", b"Host: a\r\n\r\n"
+    sent = {
+        "upper_chunked": first + b"TRANSFER-ENCODING: Chunked\r\n" + chunked,
+        "identity": sized + b"Transfer-Encoding: identity\r\n\r\n[1]",
+        "hex_chunk": first + b"Transfer-Encoding: chunked\r\n\r\n0003\r\n[1]\r\n0\r\n\r\n",
+        "many_chunks": first + b"Transfer-Encoding: chunked\r\n\r\n1\r\n[\r\n1\r\n1\r\n1\r\n]\r\n0\r\n\r\n",
+        "no_chunks": first + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "gzip_body": sized + b"Content-Encoding: gzip\r\n\r\n[1]",
+        "same_length_twice": sized + b"Content-Length: 3\r\n\r\n[1]",
+        "length_list": first + b"Content-Length: 3, 3\r\n\r\n[1]",
+        "signed_length": first + b"Content-Length: +3\r\n\r\n[1]",
+        "empty_length": first + b"Content-Length:\r\n\r\n",
+        "zero_length": first + b"Content-Length: 0\r\n\r\n",
+        "spaced_length": first + b"Content-Length:   3  \r\n\r\n[1]",
+        "zeros_before_length": first + b"Content-Length: 0003\r\n\r\n[1]",
+        "lines_before": b"\r\n\r\n" + ping + end,
+        "two_spaces": b"GET  /ping  HTTP/1.1\r\n" + end,
+        "later_version": b"GET /ping HTTP/1.2\r\n" + end,
+        "other_protocol": b"GET /ping ICE/1.0\r\n" + end,
+        "no_version": b"GET /ping\r\n" + end,
+        "no_path": b"GET HTTP/1.1\r\n" + end,
+        "star": b"GET * HTTP/1.1\r\n" + end,
+        "no_slash": b"GET ping HTTP/1.1\r\n" + end,
+        "fragment": b"GET /ping#a HTTP/1.1\r\n" + end,
+        "lower_method": b"get /ping HTTP/1.1\r\n" + end,
+        "old_kept": b"GET /ping HTTP/1.0\r\nConnection: keep-alive\r\n" + end,
+        "two_hosts": ping + b"Host: b\r\n" + end,
+        "empty_host": ping + b"Host:\r\n\r\n",
+        "odd_name": ping + b"X@A: b\r\n" + end,
+        "empty_name": ping + b": b\r\n" + end,
+        "zero_in_value": ping + b"X-A: a\x00b\r\n" + end,
+        "letters_in_value": sized + b"X-A: \xff\xc3\xa9\r\n\r\n[1]",
+        "letters_in_path": b"GET /ping?\xc3\xa9 HTTP/1.1\r\n" + end,
+        "quotes_in_path": b'GET /ping?a="b"|{} HTTP/1.1\r\n' + end,
+        "underscore": sized + b"X_A: b\r\n\r\n[1]",
+        "options_ping": b"OPTIONS /ping HTTP/1.1\r\n" + end,
+        "body_on_ping": b"GET /ping HTTP/1.1\r\nContent-Length: 3\r\n" + end + b"[1]",
+        "get_with_body": sized.replace(b"POST", b"GET") + b"\r\n[1]",
+        "continue_on_ping": ping + b"Expect: 100-continue\r\n" + end,
+        "expect_in_upper_case": sized + b"Expect: 100-CONTINUE\r\n\r\n[1]",
+    }
+    refused = ("identity", "signed_length", "later_version", "other_protocol", "no_slash", "lower_method")
+    unlike = {"no_version": 200, "star": 404, **dict.fromkeys((*refused, "odd_name", "letters_in_path"), 400)}
+    return [Ask(name, raw=raw, hotfire=unlike.get(name)) for name, raw in sent.items()] + [Ask("after")]
 
 
 def decoded() -> list[Ask]:
