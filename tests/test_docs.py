@@ -1,11 +1,15 @@
 """The documentation says what the code does."""
 
+import json
 import re
 import runpy
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hotfire.environment import KNOWN_KEYS
 
@@ -32,7 +36,15 @@ def test_every_key_of_the_configuration_is_documented(repository: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/architecture.md", "docs/configuration.md", "docs/performance.md"]
+    "name",
+    [
+        "README.md",
+        "docs/architecture.md",
+        "docs/configuration.md",
+        "docs/performance.md",
+        "docs/notebook.md",
+        "docs/ci.md",
+    ],
 )
 def test_links_lead_somewhere(repository: Path, name: str) -> None:
     file = repository / name
@@ -70,13 +82,97 @@ def test_the_handler_of_the_readme_loads_and_answers(
     assert names["output_fn"](names["predict_fn"](data, model), "application/json") == "[[1.0, 2.0]]"
 
 
+TINY = """\
+import json
+
+def model_fn(model_dir):
+    return 1
+
+def transform_fn(model, body, content_type, accept):
+    return json.dumps({"answer": model, "data": json.loads(body)})
+"""
+
+
+def code(file: Path, language: str, heading: str = "") -> list[str]:
+    """The blocks of a language in a page, or only those of the section that begins with a heading."""
+    text = file.read_text()
+    section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0] if heading else text
+    return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A project of a few lines, with an example."""
+    (tmp_path / "serve.py").write_text(TINY)
+    (tmp_path / "config.yml").write_text("environments: {local: {model_name: tiny}}\n")
+    (tmp_path / "examples").mkdir()
+    example = {"request": {"body": [1], "content_type": "application/json"}, "expect": {"status": 200}}
+    (tmp_path / "examples" / "one.json").write_text(json.dumps(example))
+    return tmp_path
+
+
+@pytest.fixture
+def region_of_the_user() -> Iterator[None]:
+    """Whatever starts the user's own region, it is stopped in the end."""
+    from hotfire.environment import home
+    from hotfire.server import daemon
+
+    yield
+    daemon.stop(home())
+
+
+def test_the_cells_of_the_notebook_run(repository: Path, tmp_path: Path, region_of_the_user: None) -> None:
+    page = (repository / "docs" / "notebook.md").read_text().partition("\n## ")[0]
+    cells = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(cells) == 4
+    shown = [re.sub(r"(?m)^(region|json\.load\(.*\))  # .*$", r"print(\1)", cell) for cell in cells]
+    program = tmp_path / "notebook.py"
+    program.write_text("\n".join(shown))
+    done = subprocess.run(
+        [sys.executable, str(program)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("<AWS clients lead to the local region at http://127.0.0.1:")
+    assert lines[1] == "['Hello, Ada!']"
+
+
+def test_the_context_manager_of_the_notebook_runs(
+    repository: Path, tmp_path: Path, region_of_the_user: None
+) -> None:
+    cell = code(repository / "docs" / "notebook.md", "python", "What does not work, and what does instead")[0]
+    done = subprocess.run(
+        [sys.executable, "-c", cell], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_tests_of_the_page_on_ci_run(repository: Path, tiny: Path) -> None:
+    (block,) = code(repository / "docs" / "ci.md", "python")
+    (tiny / "test_page.py").write_text(block)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "hotfire.testing", "-p", "no:cacheprovider"]
+    done = subprocess.run([*command], cwd=tiny, capture_output=True, text=True, check=False)
+    assert "2 passed" in done.stdout, done.stdout
+
+
+def test_the_workflow_of_the_page_on_ci_runs(repository: Path, tiny: Path, region_of_the_user: None) -> None:
+    (block,) = code(repository / "docs" / "ci.md", "yaml")
+    steps = yaml.safe_load(block)["jobs"]["test"]["steps"]
+    commands = [step["run"] for step in steps if "run" in step]
+    ours = [command for command in commands if command.startswith("hotfire ")]
+    assert ours == ["hotfire deploy", "hotfire test --junit examples.xml", "hotfire logs"]
+    for command in ours:
+        words = [sys.executable, "-m", *command.split()]
+        done = subprocess.run(words, cwd=tiny, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert 'tests="1"' in (tiny / "examples.xml").read_text()
+
+
 def test_the_changelog_has_an_entry_for_this_version(repository: Path) -> None:
     assert "## [Unreleased]" in (repository / "CHANGELOG.md").read_text()
 
 
 def test_nothing_of_ours_is_imported_by_the_help(repository: Path) -> None:
-    import subprocess
-
     program = (
         "import sys; from hotfire.cli.root import run; run(['--help']); print(*sys.modules, file=sys.stderr)"
     )
