@@ -183,6 +183,19 @@ def test_an_object_with_content_cannot_stand_for_a_folder(buckets: Buckets) -> N
         buckets.put("bucket", "folder/", part, "e", {})
 
 
+def test_a_bucket_of_empty_folders_is_removed(buckets: Buckets, objects: Path) -> None:
+    (objects / "bucket" / "a" / "b").mkdir(parents=True)
+    assert buckets.delete("bucket") is True
+    assert buckets.names() == []
+
+
+def test_a_bucket_with_what_no_key_can_name_is_kept(buckets: Buckets, objects: Path) -> None:
+    (objects / "bucket").mkdir(parents=True)
+    Path(f"{objects}/bucket/\udcff").write_bytes(b"mine")
+    assert buckets.delete("bucket") is False
+    assert buckets.names() == ["bucket"]
+
+
 def test_empty_folders_stand_in_nobody_s_way(buckets: Buckets, objects: Path) -> None:
     (objects / "bucket" / "a" / "b").mkdir(parents=True)
     buckets.write("s3://bucket/a", b"1", "text/plain")

@@ -6,7 +6,6 @@ is put changes nothing else: the region keeps no versions and lets its user do e
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -194,10 +193,9 @@ class BucketSettings:
         """Remove a bucket, which must be empty."""
         name = self._vault.bucket(params).name
         folder = self._vault.buckets.folder(name)
-        if not is_empty(folder, frozenset(self._vault.records.folders(name))):
+        empty = is_empty(folder, frozenset(self._vault.records.folders(name)))
+        if not (empty and self._vault.buckets.delete(name)):
             raise BucketNotEmpty("The bucket you tried to delete is not empty", BucketName=name)
-        shutil.rmtree(folder)  # what it holds are empty folders
-        self._vault.records.forget_bucket(name)
         return {}
 
     def head_bucket(self, caller: Caller, params: Mapping[str, Any]) -> Answer:

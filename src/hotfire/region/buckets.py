@@ -139,6 +139,19 @@ class Buckets:
             self.folder(bucket).mkdir(parents=True, exist_ok=True)
         self.records.put_bucket(BucketRecord(bucket, time.time(), settings or {}))
 
+    def delete(self, bucket: str) -> bool:
+        """Remove a bucket; whether that could be, as nothing but empty folders was in it."""
+        top = self.folder(bucket)
+        if top.is_symlink():
+            return False
+        for folder, _, _ in os.walk(top, topdown=False):
+            try:
+                Path(folder).rmdir()
+            except OSError:  # what no key can name is somebody's, too
+                return False
+        self.records.forget_bucket(bucket)
+        return True
+
     def bucket(self, name: str) -> BucketRecord | None:
         """A bucket; of one that a user made as a folder, what the folder says."""
         folder = self.folder(name)

@@ -68,11 +68,6 @@ class ObjectRecords:
     def object(self, bucket: str, key: str) -> ObjectRecord | None:
         return next(self._objects("bucket = ? AND key = ?", bucket, key), None)
 
-    def objects(self, bucket: str, first: str, last: str) -> dict[str, ObjectRecord]:
-        """What is remembered of a bucket's objects from one key to another."""
-        found = self._objects("bucket = ? AND key BETWEEN ? AND ?", bucket, first, last)
-        return {record.key: record for record in found}
-
     def folders(self, bucket: str) -> list[str]:
         """The keys of a bucket that end in a slash: empty objects that stand for folders."""
         rows = self._store.rows("SELECT key FROM objects WHERE bucket = ? AND key LIKE '%/'", bucket)
@@ -128,12 +123,17 @@ class ObjectRecords:
     def parts(self, upload: str) -> Sequence[Part]:
         """The parts of an upload by their numbers."""
         rows = self._store.rows("SELECT * FROM parts WHERE upload = ? ORDER BY number", upload)
-        return [Part(*row[:5], checksums=json.loads(row[5])) for row in rows]
+        return [
+            Part(identifier, number, size, modified, etag, json.loads(sums))
+            for identifier, number, size, modified, etag, sums in rows
+        ]
 
     def _objects(self, where: str, *values: Any) -> Iterator[ObjectRecord]:
-        for *row, facts in self._store.rows(f"SELECT * FROM objects WHERE {where}", *values):
-            yield ObjectRecord(*row, facts=json.loads(facts))
+        rows = self._store.rows(f"SELECT * FROM objects WHERE {where}", *values)
+        for bucket, key, size, modified, etag, facts in rows:
+            yield ObjectRecord(bucket, key, size, modified, etag, json.loads(facts))
 
     def _uploads(self, where: str, *values: Any) -> Iterator[Upload]:
-        for *row, facts in self._store.rows(f"SELECT * FROM uploads WHERE {where}", *values):
-            yield Upload(*row, facts=json.loads(facts))
+        rows = self._store.rows(f"SELECT * FROM uploads WHERE {where}", *values)
+        for identifier, bucket, key, created, facts in rows:
+            yield Upload(identifier, bucket, key, created, json.loads(facts))

@@ -17,7 +17,7 @@ from hotfire.region.buckets import Stored
 from hotfire.region.caller import Answer, Caller, Operation
 from hotfire.region.content import Content
 from hotfire.region.rclone import Rclone
-from hotfire.region.s3_errors import InvalidArgument, S3Error
+from hotfire.region.s3_errors import InvalidArgument, MalformedXML, S3Error
 from hotfire.region.vault import (
     DESCRIBING,
     GRANTS,
@@ -40,6 +40,7 @@ _OVERRIDES = {
     "ResponseContentType": "ContentType",
     "ResponseExpires": "Expires",
 }
+_MOST_DELETED = 1000
 
 
 class Objects:
@@ -67,7 +68,7 @@ class Objects:
         bucket, key = self._vault.check_place(params)
         tags = tags_of(params.get("Tagging", ""))
         content: Content = params["Body"]
-        facts = described(params | {"ContentEncoding": content.encoding})
+        facts = described({**params, "ContentEncoding": content.encoding})
         part = await self._rclone.write(aiter(content), content.length)
         try:
             self._vault.check_place(params)  # another may have come first
@@ -160,6 +161,8 @@ class Objects:
     async def delete_objects(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
         """Remove up to 1,000 objects."""
         self._vault.bucket(params)
+        if len(params["Delete"].get("Objects", ())) > _MOST_DELETED:
+            raise MalformedXML(f"A request deletes {_MOST_DELETED} objects at most.")
         deleted, errors = [], []
         for item in params["Delete"].get("Objects", ()):
             one = {"Key": item.get("Key", ""), "VersionId": item.get("VersionId")}

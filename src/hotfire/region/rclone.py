@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
+from hotfire.errors import StoreError
 from hotfire.region.census import Census
 from hotfire.region.s3_errors import NotImplementedByS3, SlowDown
 
@@ -109,8 +110,11 @@ class Rclone:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     async def write(self, chunks: AsyncIterator[bytes], length: int) -> Path:
-        """A new file of these bytes, to be moved by who asked. Raises SlowDown, and what the chunks raise."""
+        """A new file of these bytes, to be moved by who asked. Raises SlowDown, StoreError
+        for want of space, and what the chunks raise.
+        """
         name = secrets.token_hex(16)
+        self._check_space(length)
         async with self._connection() as (reader, writer):
             # The last piece is held back until the chunks have ended well: what is not whole rclone drops.
             held = _head("PUT", f"/in/{name}", [f"Content-Length: {length}"])
@@ -137,16 +141,22 @@ class Rclone:
         return body
 
     async def _read(self, path: Path, first: int, last: int) -> AsyncIterator[bytes]:
-        with self._linked(path) as name:
-            async with self._connection() as (reader, writer):
-                left = await self._ask(reader, writer, name, first, last)
-                yield b""  # it is open
-                while left:
-                    piece = await reader.read(min(_BUFFER, left))
-                    if not piece:
-                        raise ConnectionError(f"{path} broke off")
-                    left -= len(piece)
-                    yield piece
+        left = -1
+        try:
+            with self._linked(path) as name:
+                async with self._connection() as (reader, writer):
+                    left = await self._ask(reader, writer, name, first, last)
+                    yield b""  # it is open
+                    while left:
+                        piece = await reader.read(min(_BUFFER, left))
+                        if not piece:
+                            raise EOFError
+                        left -= len(piece)
+                        yield piece
+        except SlowDown as error:
+            if left < 0:
+                raise
+            raise ConnectionError(f"{path} broke off") from error
 
     async def _ask(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str, first: int, last: int
@@ -163,6 +173,13 @@ class Rclone:
             await reader.readexactly(length)
             await asyncio.sleep(_CACHED_SECONDS)
         raise SlowDown(f"The local region could not read the object (rclone said {status}); see its log.")
+
+    def _check_space(self, needed: int) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(self._folder).free < needed:
+            raise StoreError(
+                f"No space is left for {needed:,} bytes in {self._folder}.", "Free some space on that disk."
+            )
 
     async def close(self) -> None:
         """End it."""
@@ -194,6 +211,8 @@ class Rclone:
         try:
             reader, writer = await asyncio.open_unix_connection(sock=self._connect(), limit=_BUFFER)
             self._connections.add(writer)
+            if self._process is None:  # it ended meanwhile, and would not be started for who waits in line
+                raise EOFError
             yield reader, writer
         except (ConnectionResetError, BrokenPipeError, EOFError, BlockingIOError) as error:
             raise SlowDown("The store of the objects' bodies ended; it is being started again.") from error

@@ -87,6 +87,7 @@ class ObjectServer:
         except ConnectionError:
             raise
         except asyncio.CancelledError:
+            body.abandon()
             return S3Response(503, (("connection", "close"),), b"", 0)
         except Exception:  # noqa: BLE001  # the client is told, and the region goes on
             _log.exception("a bug in Hotfire, met by %s %s", request.method, request.path)
@@ -148,6 +149,10 @@ class _Body:
             content = Content({"content-length": str(len(whole)), **request.headers}, _once(whole))
             whole = b"".join([piece async for piece in content])
         return Request(request.method, request.path, request.query, request.headers, whole)
+
+    def abandon(self) -> None:
+        """Read no more of it."""
+        self._begun = self._ended = True
 
     def is_held_back(self, request: Request) -> bool:
         """Whether the client waits to be asked for it, and was not."""
