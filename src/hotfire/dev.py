@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import statistics
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -28,6 +30,11 @@ from hotfire.watching import Watch
 _RUNS_TO_COMPARE = 3
 _SLOWER, _SLOWER_SECONDS = 2.0, 0.005
 """An example is slower if it takes so many times its median and so much more: else it is noise."""
+_MEND_SECONDS, _MENDS = 0.02, 5
+"""Editors empty a file and then write it: what cannot be parsed gets so many chances of so long."""
+_JUST_NOW_SECONDS = 0.2
+_WRITTEN_SECONDS = 0.15
+"""Weights and data are written for a while: they are whole when nothing has come for so long."""
 _ECHOES = 3
 """A file that changed in the course of so many reloads is one that the handler itself writes."""
 _ECHO_SECONDS = 0.1
@@ -92,6 +99,14 @@ class Observer(Protocol):
         """The project cannot be served as it is; what was served before is."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """Files that were saved at a moment of `time.perf_counter`."""
+
+    paths: frozenset[Path]
+    moment: float
+
+
 class Session:
     """Serves one project until it is told to stop.
 
@@ -110,7 +125,7 @@ class Session:
         self._keep_weights = keep_weights
         self._environment = load()
         self._hashes = HashCache(home() / "hashes.json")
-        self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._queue: SimpleQueue[Callable[[], None] | _Saved] = SimpleQueue()
         self._history: dict[str, deque[float]] = {}
         self._tried: tuple[Tried, ...] = ()
         self._snapshot: Snapshot | None = None
@@ -135,7 +150,7 @@ class Session:
             self._observer.serving(f"{self._region.url}/e/{name}")
             self._look("started")
             while self._running:
-                self._queue.get()()
+                self._take(self._queue.get())
 
     def do(self, action: Callable[[], None]) -> None:
         """Have something done on the session's own thread, soon."""
@@ -155,21 +170,36 @@ class Session:
 
     def changed(self, paths: frozenset[Path]) -> None:
         """Files were saved."""
-        self.do(lambda: self._saved(paths, time.perf_counter()))
+        self._queue.put(_Saved(paths, time.perf_counter()))
 
     def _stop(self) -> None:
         self._running = False
 
-    def _saved(self, paths: frozenset[Path], moment: float) -> None:
-        # What waits may be more of the same burst.
-        with suppress(Empty):
-            while True:
-                self._queue.get_nowait()()
-        if self._are_the_handlers_own(paths, moment):
+    def _take(self, item: Callable[[], None] | _Saved) -> None:
+        if not isinstance(item, _Saved):
+            item()
             return
-        if self._environment.file.resolve() in paths:
-            self._reconfigure()
-        self._look(f"{_listed(paths)} saved", moment)
+        paths, others = self._burst(item.paths)
+        if not self._are_the_handlers_own(paths, item.moment):
+            if self._environment.file.resolve() in paths:
+                self._reconfigure()
+            self._look(f"{_listed(paths)} saved", item.moment)
+        for other in others:
+            other()
+
+    def _burst(self, paths: frozenset[Path]) -> tuple[frozenset[Path], list[Callable[[], None]]]:
+        """What is saved with these files in one go, and what else was to be done meanwhile."""
+        others: list[Callable[[], None]] = []
+        while True:
+            quiet = max(map(_quiet_seconds, paths), default=0.0)
+            try:
+                more = self._queue.get(timeout=quiet) if quiet else self._queue.get_nowait()
+            except Empty:
+                return paths, others
+            if isinstance(more, _Saved):
+                paths |= more.paths
+            else:
+                others.append(more)
 
     def _are_the_handlers_own(self, paths: frozenset[Path], moment: float) -> bool:
         """Whether the handler wrote these files: a reload for them would go on for ever."""
@@ -209,12 +239,22 @@ class Session:
             self._rerun()
 
     def _taken(self) -> Snapshot:
+        for _ in range(_MENDS):
+            files = [*self._environment.examples.glob("*.json"), *self._modules()]
+            if not any(map(_is_half_written, files)):
+                break
+            time.sleep(_MEND_SECONDS)
         try:
             return Snapshot.take(self._environment, self._hashes)
         except SyntaxError:
             if self._snapshot is None:
                 raise
             return self._snapshot.again(self._hashes)
+
+    def _modules(self) -> Iterator[Path]:
+        """The files of the modules that were there when it was last looked."""
+        if self._snapshot is not None:
+            yield from (one.source for one in self._snapshot.data.entries if one.source.suffix == ".py")
 
     def _is_other(self, before: Snapshot, now: Snapshot) -> bool:
         return (before.data.sha256, before.container_environment) != (
@@ -265,13 +305,22 @@ class Session:
             before, after = self._base.importable(), snapshot.importable()
         except HotfireError as error:
             return None, f"full reload: {error.message}"
-        entry, others = snapshot.data.entry_point, self._base.differences(snapshot)
-        decision = changes.decide(before, after, entry, others)
+        others = self._base.differences(snapshot) - self._written_by_the_handler(snapshot)
+        decision = changes.decide(before, after, snapshot.data.entry_point, others)
         if not decision.keep:
             return None, decision.reason
         patches = {patch.place: patch for patch in decision.patches}
         edited = (name for name in after if before.get(name) != after[name])
         return [_edit(snapshot, name, patches.get(name)) for name in edited], decision.reason
+
+    def _written_by_the_handler(self, snapshot: Snapshot) -> frozenset[str]:
+        """The places of files that it writes itself."""
+        own = {path for path, times in self._echoes.items() if times >= _ECHOES}
+        return (
+            frozenset(e.place for e in snapshot.data.entries if e.source.resolve() in own)
+            if own
+            else frozenset()
+        )
 
     def _ended(self, call: int, snapshot: Snapshot, reloaded: Reloaded, reason: str, seconds: float) -> None:
         if reloaded.overtaken or call != self._calls:
@@ -336,6 +385,28 @@ def _edit(snapshot: Snapshot, name: str, patch: changes.Patch | None) -> dict[st
         "names": list(patch.names) if patch else [],
         "removed": list(patch.removed) if patch else [],
     }
+
+
+def _quiet_seconds(path: Path) -> float:
+    """How long nothing may come any more before a file that was saved can be taken for whole."""
+    return 0.0 if path.suffix in (".py", ".json", ".yml") or not path.is_file() else _WRITTEN_SECONDS
+
+
+def _is_half_written(file: Path) -> bool:
+    """Whether it cannot be what is meant, and was written to just now."""
+    try:
+        if time.time() - file.stat().st_mtime > _JUST_NOW_SECONDS:
+            return False
+        text = file.read_bytes()
+        if file.suffix == ".json":
+            json.loads(text)
+        else:
+            compile(text, file.name, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+    except OSError:
+        return False
+    except (SyntaxError, ValueError):
+        return True
+    return not text.strip()
 
 
 def _listed(paths: frozenset[Path]) -> str:

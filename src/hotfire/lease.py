@@ -6,8 +6,10 @@ import base64
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
+from socket import SHUT_RDWR
 from threading import Thread
 from typing import Any
 
@@ -91,8 +93,12 @@ class Lease:
 
     def close(self) -> None:
         """Give the endpoint back."""
-        self._connection.close()
+        # The reader waits in it, and would be waited for.
+        with suppress(OSError):
+            self._connection.sock.shutdown(SHUT_RDWR)
+        self._reader.join()
         self._stream.close()
+        self._connection.close()
 
     def _read(self, stream: HTTPResponse) -> None:
         try:

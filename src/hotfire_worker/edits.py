@@ -25,9 +25,14 @@ def apply(edits: List[Edit]) -> None:
 
 
 def _loaded(file: str) -> List[ModuleType]:
-    real = os.path.realpath(file)
-    modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
-    return [module for module in modules if os.path.realpath(getattr(module, "__file__", None) or "") == real]
+    # There are thousands of modules, and a look at the disk for each would take longer than all the rest.
+    name, real = os.path.basename(file), os.path.realpath(file)
+    found = []
+    for module in list(sys.modules.values()):
+        place = getattr(module, "__file__", None) or ""
+        if isinstance(module, ModuleType) and os.path.basename(place) == name:
+            found.append((module, os.path.realpath(place)))
+    return [module for module, place in found if place == real]
 
 
 def _renew(module: ModuleType, edit: Edit) -> None:
