@@ -40,13 +40,13 @@ class Import:
         return self.name.partition(".")[0]
 
 
-def imports(tree: ast.Module) -> list[Import]:
+def imports(module: Module) -> list[Import]:
     """What a source imports from elsewhere, but for what it can do without.
 
     It can do without what is imported under `try` with an `except ImportError`, under `if TYPE_CHECKING:`
     and under `if __name__ == "__main__":`.
     """
-    return list(_imports(tree.body, lazy=False))
+    return list(_imports(module.tree.body, lazy=False))
 
 
 def _imports(body: list[ast.AST] | list[ast.stmt], *, lazy: bool) -> Iterator[Import]:
@@ -95,7 +95,7 @@ def _foreign(subject: Subject) -> Iterator[tuple[Module, Import]]:
     """What is imported of neither the standard library nor the project, once for each source."""
     for module in subject.modules:
         seen: set[str] = set()
-        for one in imports(module.tree):
+        for one in subject.once(module, imports):
             if one.top in seen or one.top in sys.stdlib_module_names or one.top in _STILL_THERE:
                 continue
             seen.add(one.top)
@@ -109,7 +109,7 @@ def _missing(subject: Subject) -> Iterator[Found]:
         return
     judged = _Shelf(subject)
     for module, one in _foreign(subject):
-        if judged.has(one) or not providers_of(one.name).isdisjoint(image.packages):
+        if not providers_of(one.name).isdisjoint(image.packages) or judged.has(one):
             continue
         name = distribution_of(one.name)
         file = subject.requirements.file
@@ -144,9 +144,15 @@ class _Shelf:
         self._installed = subject.installed
         names = self._requirements.names
         self._names = self._installed.closure(names) if self._installed else names
+        self._known: dict[str, bool] = {}
 
     def has(self, one: Import) -> bool:
         """Whether one of the packages brings the module."""
+        if one.name not in self._known:
+            self._known[one.name] = self._brings(one)
+        return self._known[one.name]
+
+    def _brings(self, one: Import) -> bool:
         if providers_of(one.name) & self._names:
             return True
         for name in self._requirements.names:
@@ -185,7 +191,7 @@ def _left_out(subject: Subject) -> Iterator[Found]:
         return
     tops = {place.removeprefix(CODE).partition("/")[0].removesuffix(".py") for place in subject.sizes}
     for module in subject.modules:
-        for one in imports(module.tree):
+        for one in subject.once(module, imports):
             if one.top not in tops and tracing.is_own(one.top, subject.folders):
                 message = f"{one.top} is imported, and is in the project, but is left out of the model data."
                 advice = "Take it in by `!` in .hotfireignore, or do not import it."
@@ -198,7 +204,7 @@ def _standard_library(subject: Subject) -> Iterator[Found]:
         return
     major, minor = (int(number) for number in image.python.split("."))
     for module in subject.modules:
-        for one in imports(module.tree):
+        for one in subject.once(module, imports):
             new, gone = _NEW_IN.get(one.top), _GONE_IN.get(one.top)
             if (new and (major, minor) < new) or (gone and (major, minor) >= gone):
                 message = (

@@ -17,6 +17,7 @@ class Installed:
     def __init__(self, python: Path) -> None:
         self._path = _site_packages(python)
         self._known: dict[str, Distribution | None] = {}
+        self._modules: dict[str, frozenset[str] | None] = {}
 
     def version(self, name: str) -> str | None:
         """The installed version."""
@@ -30,6 +31,11 @@ class Installed:
 
     def modules(self, name: str) -> frozenset[str] | None:
         """What one can import of a package; None if it is not installed."""
+        if name not in self._modules:
+            self._modules[name] = self._read_modules(name)
+        return self._modules[name]
+
+    def _read_modules(self, name: str) -> frozenset[str] | None:
         found = self._find(name)
         if found is None:
             return None

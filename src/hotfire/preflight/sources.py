@@ -40,7 +40,7 @@ def _gpu_code(subject: Subject) -> Iterator[Found]:
     for module in subject.holding(_GPU_TEXT):
         if _is_guarded(module.tree):
             continue
-        for node in calls(module):
+        for node in subject.once(module, calls):
             asked = _asks_for_gpu(node)
             if asked:
                 message = f"{asked} needs a GPU, and {kind} has none."
@@ -79,7 +79,7 @@ def _asks_for_gpu(node: ast.Call) -> str | None:
 
 def _absolute_paths(subject: Subject) -> Iterator[Found]:
     for module in subject.holding(_OPENING_TEXT):
-        for node, text in _opened(module):
+        for node, text in subject.once(module, _opened):
             if _is_of_this_machine(text, subject.root):
                 message = f"{text} is a path of this machine; in the container it will not exist."
                 advice = "Open it under `model_dir`, which model_fn gets, and name it under `artifacts`."
@@ -102,7 +102,7 @@ def _relative_paths(subject: Subject) -> Iterator[Found]:
         return
     folders = {parent for place in places for parent in _parents(place)}
     for module in subject.holding(_OPENING_TEXT):
-        for node, text in _opened(module):
+        for node, text in subject.once(module, _opened):
             place = os.path.normpath(text)
             if text.startswith(("/", "~", ".hotfire")) or re.match(r"[A-Za-z]:[\\/]", text) or "://" in text:
                 continue
@@ -128,15 +128,22 @@ def _parents(place: str) -> Iterator[str]:
         yield place
 
 
-def _opened(module: Module) -> Iterator[tuple[ast.Call, str]]:
+def _opened(module: Module) -> list[tuple[ast.Call, str]]:
     """Each path that is written out where a file is opened to be read."""
-    skipped = list(_skipped(module.tree))
-    for node in calls(module):
-        if any(first <= node.lineno <= last for first, last in skipped):
-            continue
-        path = _path_of(node)
-        if path and not _writes(node):
-            yield node, path
+    skipped: list[tuple[int, int]] = []
+    opened: list[tuple[ast.Call, str]] = []
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call):
+            path = _path_of(node)
+            if path and not _writes(node):
+                opened.append((node, path))
+        elif isinstance(node, ast.If | ast.Try):
+            skipped += _skipped(node)
+    return [
+        (node, path)
+        for node, path in opened
+        if not any(first <= node.lineno <= last for first, last in skipped)
+    ]
 
 
 def _path_of(node: ast.Call) -> str | None:
@@ -169,14 +176,13 @@ def _writes(node: ast.Call) -> bool:
     )
 
 
-def _skipped(tree: ast.Module) -> Iterator[tuple[int, int]]:
+def _skipped(node: ast.If | ast.Try) -> Iterator[tuple[int, int]]:
     """Lines that no server runs (`if __name__ == "__main__":`), or that mind a file that is not there."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.If(test=ast.Compare(left=ast.Name(id="__name__"))):
-                yield node.lineno, node.end_lineno or node.lineno
-            case ast.Try(body=body, handlers=handlers) if any(map(_minds_absence, handlers)):
-                yield body[0].lineno, body[-1].end_lineno or body[-1].lineno
+    match node:
+        case ast.If(test=ast.Compare(left=ast.Name(id="__name__"))):
+            yield node.lineno, node.end_lineno or node.lineno
+        case ast.Try(body=body, handlers=handlers) if any(map(_minds_absence, handlers)):
+            yield body[0].lineno, body[-1].end_lineno or body[-1].lineno
 
 
 def _minds_absence(handler: ast.ExceptHandler) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any, TypeVar
 
 from hotfire.environment import Environment
 from hotfire.errors import ImageError
@@ -17,6 +18,8 @@ from hotfire.preflight.requirements import Requirements, read
 from hotfire.tracing import Module, SearchFolder
 
 CODE = "code/"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Subject:
     origin: Path | None = None
     measured: Measured | None = None
     today: date = field(default_factory=date.today)
+    _known: dict[tuple[str, Path], Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def is_local(self) -> bool:
@@ -101,15 +105,17 @@ class Subject:
         place = section.places.get(keys)
         return place[0] if place else None
 
+    def once(self, module: Module, compute: Callable[[Module], T]) -> T:
+        """What is computed of a source, which several rules ask for."""
+        key = (compute.__name__, module.file)
+        if key not in self._known:
+            self._known[key] = compute(module)
+        known: T = self._known[key]
+        return known
+
     def holding(self, pattern: re.Pattern[bytes]) -> Iterator[Module]:
         """The sources in whose text something stands: only these are worth to be walked through."""
-        for module in self.modules:
-            try:
-                text = module.file.read_bytes()
-            except OSError:
-                continue
-            if pattern.search(text):
-                yield module
+        return (module for module in self.modules if pattern.search(self.once(module, _text)))
 
     def title(self, file: Path) -> str:
         """A file as one names it in the project."""
@@ -122,9 +128,16 @@ def requirements_of(sources: Mapping[str, Path]) -> Requirements:
     return read(file) if file else Requirements()
 
 
-def calls(module: Module) -> Iterator[ast.Call]:
+def _text(module: Module) -> bytes:
+    try:
+        return module.file.read_bytes()
+    except OSError:
+        return b""
+
+
+def calls(module: Module) -> list[ast.Call]:
     """Every call that is written in a source."""
-    return (node for node in ast.walk(module.tree) if isinstance(node, ast.Call))
+    return [node for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
 
 
 def dotted(node: ast.AST) -> str:
