@@ -149,6 +149,7 @@ class Signatures:
         from botocore.credentials import Credentials
 
         signer = HmacV1QueryAuth(Credentials(self._key.access_key, self._key.secret_key))
+        # It would sign a time by its own clock.
         signer._get_date = lambda: query.get("Expires", "")
         headers = HTTPHeaders()
         for name, value in (*request.headers.items(), *query.items()):
