@@ -37,6 +37,8 @@ class Log(RotatingFileHandler):
     def doRollover(self) -> None:
         """Put the file aside."""
         super().doRollover()
+        if self.stream is None:  # it could not be opened, and will be tried again
+            return
         for descriptor in self._printed:
             os.dup2(self.stream.fileno(), descriptor)
 
