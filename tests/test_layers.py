@@ -22,7 +22,7 @@ ROWS = (
     ("deploy", "probe", "dev"),
     ("lease", "watching"),
     ("snapshot",),
-    ("local_region", "aws"),
+    ("local_region", "aws", "leftovers"),
     ("depot",),
     ("rollout", "project", "invocation", "deferred"),
     ("endpoint_logs", "destination", "bucket", "roles", "packed", "holdings"),
@@ -40,7 +40,7 @@ ROWS = (
         "region.census",
         "region.wire",
     ),
-    ("region.blueprints", "region.queue"),
+    ("region.blueprints", "region.queue", "region.recording"),
     ("region.buckets", "region.content"),
     ("region.object_records", "region.object_listing", "region.checksums", "region.s3_errors"),
     (
@@ -74,6 +74,7 @@ ROWS = (
 
 CLIENTS = (
     "deploy",
+    "leftovers",
     "local_region",
     "aws",
     "depot",

@@ -239,3 +239,17 @@ def test_what_is_deployed_answers_again_afterwards(
         pass  # until the region has seen that the connection has ended
     assert ask(client, "deployed") == "one"
     sagemaker.delete_endpoint(EndpointName="deployed")
+
+
+def test_the_last_request_of_a_client_is_known(
+    held: Held, project: Path, client: Callable[[str], Any], region: Address
+) -> None:
+    held.reload(project)
+    assert region.call("POST", "/_hotfire/last", {"lease": held.lease}) is None
+    client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=held.endpoint, Body=b"1,2", ContentType="text/csv"
+    )
+    last = region.call("POST", "/_hotfire/last", {"lease": held.lease})
+    assert base64.b64decode(last["body"]) == b"1,2"
+    assert last["headers"]["Content-Type"] == "text/csv"
+    assert base64.b64decode(last["answer"]["body"]) == b"one"

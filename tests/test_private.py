@@ -40,6 +40,8 @@ class Unleased:
 
     def try_again(self, params: Mapping[str, Any]) -> None: ...
 
+    def last(self, params: Mapping[str, Any]) -> None: ...
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import statistics
 import time
@@ -20,7 +21,7 @@ from hotfire.address import Address
 from hotfire.deployment import Trial
 from hotfire.environment import Environment, home
 from hotfire.errors import HotfireError, RegionError
-from hotfire.examples import Example, accept, check
+from hotfire.examples import Example, accept, check, record
 from hotfire.hashes import HashCache
 from hotfire.lease import Event, Lease, Reloaded
 from hotfire.snapshot import Snapshot
@@ -167,6 +168,10 @@ class Session:
     def accept(self) -> None:
         """Make the last answers what the examples expect."""
         self.do(self._accept)
+
+    def save(self) -> None:
+        """Make the last request that a client sent an example, with its answer."""
+        self.do(self._save)
 
     def changed(self, paths: frozenset[Path]) -> None:
         """Files were saved."""
@@ -364,6 +369,20 @@ class Session:
         self._observer.noted(
             f"Accepted: {', '.join(accepted)}." if accepted else "There was nothing new to accept."
         )
+
+    def _save(self) -> None:
+        assert self._lease is not None
+        try:
+            last = self._lease.last()
+            if last is None:
+                self._observer.noted("No client has sent a request yet.")
+                return
+            folder = self._environment.examples
+            numbers = (f"request-{number}" for number in itertools.count(1))
+            name = next(name for name in numbers if not (folder / f"{name}.json").exists())
+            self._observer.noted(f"Saved as {record(folder, name, *last)}.")
+        except HotfireError as error:
+            self._observer.failed(error)
 
     def _heard(self, event: Event) -> None:
         """Something was said on the lease, on its own thread."""

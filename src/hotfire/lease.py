@@ -91,6 +91,20 @@ class Lease:
         given = {"lease": self._id, "examples": [_as_json(example.request) for example in examples]}
         return _result(self._region.call("POST", "/_hotfire/try", given, timeout=LONGEST_LOAD))
 
+    def last(self) -> tuple[ExampleRequest, Answer] | None:
+        """The last request that a client sent, and its answer; raises RegionError."""
+        value = self._region.call("POST", "/_hotfire/last", {"lease": self._id})
+        if value is None:
+            return None
+        headers = {name.lower(): text for name, text in value["headers"].items()}
+        request = ExampleRequest(
+            base64.b64decode(value["body"]),
+            headers.get("content-type", "application/json"),
+            headers.get("accept"),
+            headers.get("x-amzn-sagemaker-custom-attributes"),
+        )
+        return request, _timed(value["answer"]).answer
+
     def close(self) -> None:
         """Give the endpoint back."""
         # The reader waits in it, and would be waited for.

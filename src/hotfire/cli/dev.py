@@ -19,7 +19,7 @@ from hotfire.errors import ConfigError, HotfireError
 if TYPE_CHECKING:
     from hotfire.dev import Result, Session, Tried
 
-_KEYS = "r rerun · a accept answers · l logs · o open the page · q quit"
+_KEYS = "r rerun · a accept answers · s save the last request · l logs · o open the page · q quit"
 
 
 @click.command()
@@ -69,6 +69,7 @@ class Screen:
         return {
             "r": session.rerun,
             "a": session.accept,
+            "s": session.save,
             "l": lambda: session.do(self._switch_logs),
             "o": lambda: session.do(self._open),
             "q": session.stop,

@@ -7,12 +7,12 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from hotfire.errors import HotfireError, LoadFailed, ValidationError
 from hotfire.instances.base import Host
 from hotfire.region.blueprints import DEFAULT_STARTUP_SECONDS, Blueprint, Blueprints, tree_urls
-from hotfire.region.fleet import Broken, Fleet, FleetPlan, Variant
+from hotfire.region.fleet import Fleet, FleetPlan, Variant
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
 from hotfire.resources import Endpoint
@@ -23,12 +23,22 @@ Print = Callable[[str, str, str, str], None]
 """Takes an endpoint's name, a log stream, the id of the request in hand and a line."""
 
 
+class Lent(Protocol):
+    """What answers for an endpoint while somebody has it for itself."""
+
+    def variant(self, name: str | None) -> Variant:
+        """The variant named, or one by weight."""
+
+    async def stop(self) -> None:
+        """End, after the requests in hand are answered."""
+
+
 class _Life:
     """What an endpoint has at this moment besides its record."""
 
     def __init__(self) -> None:
         self.fleet: Fleet | None = None
-        self.lent: Fleet | Broken | None = None
+        self.lent: Lent | None = None
         """What stands in for the fleet while somebody has the endpoint for itself."""
         self.holder = ""
         self.task: asyncio.Task[None] | None = None
@@ -126,7 +136,7 @@ class Endpoints:
         life = self._lives.get(name)
         return life.holder if life is not None else ""
 
-    def lend(self, name: str, fleet: Fleet | Broken) -> None:
+    def lend(self, name: str, fleet: Lent) -> None:
         """Let the holder's fleet answer for its endpoint."""
         life = self._lives[name]
         old, life.lent = life.lent, fleet

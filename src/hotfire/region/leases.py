@@ -13,11 +13,12 @@ from typing import Any, Self
 
 from hotfire.address import REGION_NAME
 from hotfire.errors import DeadlineExceeded, HotfireError, LeaseTaken, LoadFailed, QueueFull, UsageError
-from hotfire.instances.base import Answer, Change
+from hotfire.instances.base import Answer, Change, Request
 from hotfire.model_data import entries_of
 from hotfire.region.blueprints import Blueprints
 from hotfire.region.endpoints import Endpoints
 from hotfire.region.fleet import Broken, Fleet
+from hotfire.region.recording import Recorded
 from hotfire.region.runtime import REAL_TIME_SECONDS, container_request
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
@@ -48,6 +49,7 @@ class Lease:
     generation: int = 0
     """So many times its handler was loaded, or failed to be."""
     loading: asyncio.Task[dict[str, Any]] | None = None
+    last: tuple[Request, Answer] | None = None
     events: asyncio.Queue[Event] = field(default_factory=lambda: asyncio.Queue(_MOST_EVENTS))
 
     def tell(self, event: Event) -> None:
@@ -165,6 +167,15 @@ class Leases:
         answers = await _tried(lease.fleet, params)
         return {"kept": True, "generation": lease.generation, "answers": answers, "seconds": 0.0}
 
+    def last(self, params: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The last request that somebody else sent, and its answer; None if nobody has."""
+        last = self._held(params["lease"]).last
+        if last is None:
+            return None
+        request, answer = last
+        body = base64.b64encode(request.body).decode()
+        return {"headers": dict(request.headers), "body": body, "answer": _answer_as_json(answer, 0.0)}
+
     async def _edited(self, lease: Lease, params: Mapping[str, Any]) -> Fleet | None:
         """The fleet that goes on with the loaded model, if there is one and the client says that it may.
 
@@ -194,7 +205,10 @@ class Leases:
             raise LoadFailed(error.message) from error
 
     def _go_live(self, lease: Lease, fleet: Fleet | Broken) -> None:
-        self._endpoints.lend(lease.endpoint, fleet)
+        def keep(request: Request, answer: Answer) -> None:
+            lease.last = request, answer
+
+        self._endpoints.lend(lease.endpoint, Recorded(fleet, keep))
         lease.fleet = fleet if isinstance(fleet, Fleet) else None
         if lease.stands_alone:
             reason = fleet.reason if isinstance(fleet, Broken) else ""
@@ -286,11 +300,15 @@ async def _try(fleet: Fleet, example: Mapping[str, Any]) -> dict[str, Any]:
         answer = await variant.instance().invoke(container_request(params, REAL_TIME_SECONDS))
     except (DeadlineExceeded, QueueFull) as error:
         answer = Answer(0, {}, error.message.encode())
+    return _answer_as_json(answer, time.perf_counter() - begun)
+
+
+def _answer_as_json(answer: Answer, seconds: float) -> dict[str, Any]:
     headers = {name.lower(): value for name, value in answer.headers.items()}
     return {
         "status": answer.status,
         "content_type": headers.get("content-type", ""),
         "body": base64.b64encode(answer.body).decode(),
-        "seconds": time.perf_counter() - begun,
+        "seconds": seconds,
         "times": dict(answer.times),
     }

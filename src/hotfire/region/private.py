@@ -44,6 +44,9 @@ class Leases(Protocol):
     def try_again(self, params: Mapping[str, Any]) -> Any:
         """Have what is served there answer examples."""
 
+    def last(self, params: Mapping[str, Any]) -> Any:
+        """The last request that came there."""
+
 
 class Private:
     """The private API: a method a route, JSON values in and out."""
@@ -68,6 +71,7 @@ class Private:
             ("POST", "/_hotfire/lease"): leases.hold,
             ("POST", "/_hotfire/reload"): leases.reload,
             ("POST", "/_hotfire/try"): leases.try_again,
+            ("POST", "/_hotfire/last"): leases.last,
             ("POST", "/_hotfire/stop"): self.stop,
         }
 
