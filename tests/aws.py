@@ -37,11 +37,11 @@ class Imitation:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, region: str = REGION) -> Any:
         """A boto3 client of it."""
         import boto3
 
-        session = boto3.Session(KEYS["AWS_ACCESS_KEY_ID"], KEYS["AWS_SECRET_ACCESS_KEY"], region_name=REGION)
+        session = boto3.Session(KEYS["AWS_ACCESS_KEY_ID"], KEYS["AWS_SECRET_ACCESS_KEY"], region_name=region)
         return session.client(service, endpoint_url=self.url)
 
     def reset(self) -> None:

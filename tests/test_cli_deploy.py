@@ -230,7 +230,7 @@ AT_AWS = replace(
     DONE,
     plan=replace(PLAN, kept=("model tiny-2",)),
     before=("upload s3://models/tiny/ab/model.tar.gz",),
-    after=("delete s3://models/tiny/cd/",),
+    after=("s3://models/tiny/cd/",),
     cost="2 × ml.m5.large, in place of 1 × ml.m5.large",
 )
 
@@ -315,6 +315,13 @@ def test_a_state_that_is_waited_for_is_told_once_off_a_terminal(capsys: pytest.C
         progress.state("Creating", float(seconds))
     progress.state("InService", 3.0)
     assert capsys.readouterr().err.splitlines() == ["  Creating", "  InService"]
+
+
+def test_a_long_wait_is_told_again_each_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(Output())
+    for seconds in range(0, 150, 5):
+        progress.state("Creating", float(seconds))
+    assert capsys.readouterr().err.splitlines() == ["  Creating", "  Creating 60 s", "  Creating 120 s"]
 
 
 def test_on_a_terminal_the_next_line_overwrites_it(

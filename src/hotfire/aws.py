@@ -46,7 +46,7 @@ class Aws:
         """Upload what is not there."""
         self._depot.put(data, placement, report, previous)
 
-    def brought(self) -> tuple[str, ...]:
+    def brought(self) -> Mapping[str, bool]:
         """The folders of what was uploaded for this endpoint."""
         return self._depot.brought()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,17 @@ class Bucket:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """The keys below a prefix, each with its bytes."""
+        return {one["Key"]: one["Size"] for one in self._listed(prefix)}
+
+    def ages(self, prefix: str) -> dict[str, float]:
+        """The keys below a prefix, each with the seconds since it was written."""
+        now = datetime.now(UTC)
+        return {one["Key"]: (now - one["LastModified"]).total_seconds() for one in self._listed(prefix)}
+
+    def _listed(self, prefix: str) -> list[dict[str, Any]]:
         with errors(f"list {self.url(prefix)}"):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
-            return {one["Key"]: one["Size"] for page in pages for one in page.get("Contents", ())}
+            return [one for page in pages for one in page.get("Contents", ())]
 
     def read(self, key: str) -> bytes:
         """What an object holds."""

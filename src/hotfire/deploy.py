@@ -22,6 +22,7 @@ from hotfire.examples import Answer, Example, ExampleRequest, Verdict, load
 from hotfire.hosting import hostings
 from hotfire.inventory import Inventory
 from hotfire.invocation import attempt, invoke, stream
+from hotfire.leftovers import Leftovers
 from hotfire.model_data import ModelData
 from hotfire.plan import Existing, Plan
 from hotfire.resources import MOVING
@@ -92,7 +93,7 @@ class Deployer:
                 if result.plan.moves:
                     result = replace(result, verdicts=tuple(self._try_out(examples)))
                 if result.passed:
-                    self._clear_up(result.plan, existing)
+                    self._clear_up(result, existing)
         return replace(result, seconds=time.monotonic() - begun)
 
     def rollback(self) -> Deployment:
@@ -110,7 +111,7 @@ class Deployer:
         existing = self._existing(owned=True)
         steps = plan.delete(self._name, self._project, existing)
         self._rollout().apply(steps.calls)
-        return (*(call.text for call in steps.calls), *self._clear_data())
+        return (*(call.text for call in steps.calls), *self._leftovers.remove(self._leftovers.of_all()))
 
     def status(self) -> Status:
         """The endpoint as it is, at once."""
@@ -198,14 +199,11 @@ class Deployer:
     ) -> Deployment:
         """What is to be done."""
         steps = plan.plan(goal, existing, adopt=adopt)
-        going = {call.params.get("ModelName") for call in steps.afterwards}
-        staying = [made.name for made in existing.models if made.name not in going]
         result = self._deployment(goal.config, data.sha256, steps, existing)
         if steps.is_empty:
             return result
-        unused = self._unused(staying, placement.url)
-        after = tuple(f"delete {url}" for url in unused)
-        return replace(result, before=placement.steps, after=after, cost=self._cost(goal, existing))
+        cost, after = self._cost(goal, existing), self._leftovers.of_plan(steps, existing, placement.url)
+        return replace(result, before=placement.steps, after=after, cost=cost)
 
     def _cost(self, goal: Wanted, existing: Existing) -> str:
         """What is to be paid for that was not before."""
@@ -258,7 +256,8 @@ class Deployer:
         try:
             self._carry_out(proposal.config, proposal.plan, existing, sources)
         except DeployError:
-            self._clear_data()
+            if placement.steps:
+                self._leftovers.remove(self._leftovers.of_failure(placement.url))
             raise
 
     def _carry_out(self, config: str, steps: Plan, existing: Existing, sources: Mapping[str, Path]) -> None:
@@ -299,7 +298,7 @@ class Deployer:
             except DeployError as error:
                 yield Verdict(example.name, (error.message,))
 
-    def _clear_up(self, steps: Plan, existing: Existing) -> None:
+    def _clear_up(self, done: Deployment, existing: Existing) -> None:
         """Remove what nothing needs any more, if it is ours."""
         inventory = self._inventory()
         arns = {made.name: made.arn for made in (*existing.configs, *existing.models)}
@@ -308,30 +307,12 @@ class Deployer:
             arn = arns.get(next(iter(call.params.values())))
             return arn is not None and inventory.tags(arn).get(PROJECT_TAG) == self._project
 
-        self._follow_up(call for call in steps.afterwards if is_ours(call))
-        self._clear_data()
+        self._follow_up(call for call in done.plan.afterwards if is_ours(call))
+        self._leftovers.remove(done.after)
 
-    def _clear_data(self) -> tuple[str, ...]:
-        """Remove model data that no model uses any more, if it was brought for this endpoint."""
-        try:
-            unused = self._unused([made.name for made in self._inventory().read(self._name).models])
-            self._destination.remove(unused)
-        except DeployError as error:
-            self._report.log(f"Model data that nothing uses was left: {error.message}")
-            return ()
-        texts = tuple(f"delete {url}" for url in unused)
-        for text in texts:
-            self._report.call(text)
-        return texts
-
-    def _unused(self, models: Iterable[str], *wanted: str) -> list[str]:
-        """Of what was brought for this endpoint, that which neither these models use nor is wanted."""
-        brought = self._destination.brought()
-        if not brought:
-            return []
-        inventory = self._inventory()
-        used = (*wanted, *(inventory.model_data(name) for name in models))
-        return [url for url in brought if not any(one.startswith(url) for one in used)]
+    @property
+    def _leftovers(self) -> Leftovers:
+        return Leftovers(self._destination, self._inventory(), self._report, self._name)
 
     def _follow_up(self, calls: Iterable[Call]) -> None:
         """Calls without which the deploy has succeeded all the same."""

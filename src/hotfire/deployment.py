@@ -55,9 +55,9 @@ class Deployment:
     """What a deploy or a rollback came to, or is to come to. `sha256` is that of the model data's tree.
 
     `changed` is whether anything was done, or is to be done after a dry run; `previous` the config that
-    served before, None if none did; `url` the endpoint's page in a local region. `before` and `after` say
-    what is done to model data before and after the plan's calls. `cost` names what is to be paid for from
-    now on; empty if nothing is that was not before.
+    served before, None if none did; `url` the endpoint's page in a local region. `before` says what is done
+    to model data before the plan's calls, `after` names the URLs of what is removed after them. `cost` names
+    what is to be paid for from now on; empty if nothing is that was not before.
     """
 
     endpoint: str
@@ -77,7 +77,7 @@ class Deployment:
     @property
     def texts(self) -> tuple[str, ...]:
         """Every step in a few words, in the order in which they are done."""
-        return (*self.before, *(call.text for call in self.plan.all), *self.after)
+        return (*self.before, *(call.text for call in self.plan.all), *map("delete {}".format, self.after))
 
     @property
     def passed(self) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from hotfire.errors import DeployError
 from hotfire.model_data import Entry, ModelData
 
 ARCHIVE, FILES, MANIFEST = "model.tar.gz", "files/", "files.json"
+
+GIVEN_UP = 24 * 3600.0
+"""Seconds after which what was begun and is of no use by then is taken for given up."""
 
 _USERS = ".hotfire/"
 _ADDRESS = re.compile(r"s3://([^/]+)/?(.*)", re.DOTALL)
@@ -42,11 +46,23 @@ def parted(model_data_path: str) -> tuple[str, str]:
 
 
 class Depot:
-    """The model data of one endpoint in the folder of a bucket. `packed` is where archives are packed."""
+    """The model data of one endpoint in the folder of a bucket.
 
-    def __init__(self, bucket: Bucket, folder: str, endpoint: str, packed: Path, *, as_files: bool) -> None:
+    `packed` is where archives are packed. What was not finished after `given_up` seconds never will be.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        folder: str,
+        endpoint: str,
+        packed: Path,
+        *,
+        as_files: bool = False,
+        given_up: float = GIVEN_UP,
+    ) -> None:
         self._bucket, self._folder, self._endpoint = bucket, folder, endpoint
-        self._packed, self._as_files = packed, as_files
+        self._packed, self._as_files, self._given_up = packed, as_files, given_up
 
     def locate(self, data: ModelData) -> Placement:
         """Where it is or is to be. Raises DeployError for a bucket that is not ours."""
@@ -72,18 +88,23 @@ class Depot:
         self._bucket.write(self._user(data.identity), b"")
         if not placement.steps:
             return
-        self._bucket.abort([self._key(one, "") for one in self._used() if one != data.identity])
         if "ModelDataUrl" in placement.members:
             self._put_archive(data, report)
         else:
             self._put_files(data, report, previous)
         report.call(f"upload {placement.url}")
 
-    def brought(self) -> tuple[str, ...]:
-        """The URL of each content's folder that the endpoint uses, or has begun to bring."""
+    def brought(self) -> dict[str, bool]:
+        """The URL of each content's folder that the endpoint uses, or has begun to bring, and if long ago."""
         if not self._bucket.exists():
-            return ()
-        return tuple(self._bucket.url(self._key(one, "")) for one in self._used())
+            return {}
+        prefix = self._user("")
+        ages = {key.removeprefix(prefix): age for key, age in self._bucket.ages(prefix).items()}
+        return {
+            self._bucket.url(self._key(content, "")): age >= self._given_up
+            for content, age in ages.items()
+            if _HASH.fullmatch(content)
+        }
 
     def remove(self, urls: Iterable[str]) -> None:
         """Remove these contents, but for those that another endpoint uses."""
@@ -105,12 +126,6 @@ class Depot:
     def _user(self, content: str) -> str:
         return f"{self._folder}{_USERS}{self._endpoint}/{content}"
 
-    def _used(self) -> list[str]:
-        """The hashes of all that is this endpoint's."""
-        prefix = self._user("")
-        names = [key.removeprefix(prefix) for key in self._bucket.sizes(prefix)]
-        return [name for name in names if _HASH.fullmatch(name)]
-
     def _put_archive(self, data: ModelData, report: Report) -> None:
         key = self._key(data.identity, ARCHIVE)
         file = data.packed.path if data.packed else self._pack(data, report)
@@ -120,11 +135,11 @@ class Depot:
             file.unlink()
 
     def _pack(self, data: ModelData, report: Report) -> Path:
-        """The archive, which is kept until it is uploaded; what was packed for another try goes."""
+        """The archive, which is kept until it is uploaded; what was packed for a given-up try goes."""
         file = self._packed / f"{data.sha256}.tar.gz"
         for other in self._packed.glob("*.tar.gz"):
-            if other != file:
-                other.unlink()
+            if other != file and time.time() - other.stat().st_mtime >= self._given_up:
+                other.unlink(missing_ok=True)
         if not file.is_file():
             with report.progress("Packing", data.size) as advance:
                 pack(data, file, advance)

@@ -58,8 +58,11 @@ class Destination(Protocol):
         Raises DeployError. What was brought by then stays for the next try.
         """
 
-    def brought(self) -> tuple[str, ...]:
-        """The URLs of all model data that was brought for this endpoint and is there."""
+    def brought(self) -> Mapping[str, bool]:
+        """The URLs of all model data that was brought for this endpoint, or is being brought.
+
+        True is so long ago that what no model uses by now was given up.
+        """
 
     def remove(self, urls: Iterable[str]) -> None:
         """Remove model data that was brought for this endpoint, unless another endpoint's is the same."""

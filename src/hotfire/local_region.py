@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from threading import Thread
 
@@ -56,9 +56,9 @@ class LocalRegion:
         if answer["copied"]:
             report.call(f"copy {answer['copied']} of {len(data.entries)} files of the model data")
 
-    def brought(self) -> tuple[str, ...]:
+    def brought(self) -> Mapping[str, bool]:
         """Nothing: the region finds by itself which trees nothing needs."""
-        return ()
+        return {}
 
     def remove(self, urls: Iterable[str]) -> None:
         """Nothing."""

@@ -105,8 +105,8 @@ def _send(client: Any, file: Path, target: Target, name: str, size: int, progres
     try:
         parts = list(pool.map(send, range(1, count + 1)))
     finally:
-        # What waits is not begun any more; what is on its way is not waited for by who interrupts.
-        pool.shutdown(wait=True, cancel_futures=True)
+        # What waits is not begun any more; what is on its way is not waited for, by Ctrl-C least of all.
+        pool.shutdown(wait=False, cancel_futures=True)
     client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
 
 

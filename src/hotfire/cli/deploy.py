@@ -116,12 +116,16 @@ def delete(output: Output, environment: Environment, yes: bool) -> None:
 
 
 def _begun(output: Output, environment: Environment, doing: str, *, start: bool = False) -> Deployer:
-    """The environment's Deployer, when it was said what it is to do: at AWS, first of all for whom."""
+    """The environment's Deployer, when it was said what it is to do: at AWS, first of all for whom.
+
+    With `start` it may begin something: the local region is brought up, settings are checked.
+    """
     if environment.is_local and doing:
         output.step(doing)
     deploying = deployer(output, environment, start=start)
     if not environment.is_local:
-        deploying.check()
+        if start:
+            deploying.check()
         for line in filter(None, (deploying.introduction(), doing)):
             output.step(line)
     return deploying

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 PASSED, FAILED = "✓", "✗"
 
+_REPEATED = 60.0
+"""Seconds after which a state that stays the same is told again, where nobody looks on."""
+
 SHOWN_FROM = 50_000_000
 """A bar is drawn for this many bytes or more."""
 
@@ -30,6 +33,7 @@ class Progress:
     def __init__(self, output: Output) -> None:
         self._output = output
         self._state = ""
+        self._told = 0.0
 
     def call(self, text: str) -> None:
         """A step that was done."""
@@ -43,6 +47,10 @@ class Progress:
             self._output.live(f"  {status}{so_far} …")
         elif status != self._state:
             self._output.note(f"  {status}")
+            self._told = seconds
+        elif seconds >= self._told + _REPEATED:
+            self._output.note(f"  {status} {seconds:.0f} s")
+            self._told = seconds
         self._state = status
 
     def log(self, line: str) -> None:
