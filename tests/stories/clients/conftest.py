@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import hotfire
+
 if TYPE_CHECKING:
     from conftest import Machine
 
@@ -120,7 +122,10 @@ class Client:
         pip = [sys.executable, "-m", "pip", "--python", str(self.python)]
         options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]
         command = [*pip, "install", *options, "--requirement", str(requirements)]
-        subprocess.run(command, check=True, timeout=600, env=_without_settings())
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=600, env=_without_settings(), check=False
+        )
+        assert done.returncode == 0, done.stderr
 
     def program(self, name: str) -> list[str]:
         """The command that runs one of the programs beside these stories."""
@@ -185,3 +190,11 @@ def scaling(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     (folder / "sources").mkdir()
     (folder / "sources" / "inference.py").write_text(SCALING)
     return [str(folder / "weights.tar.gz"), str(folder / "sources")]
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with Hotfire and nothing else that is installed beside it here."""
+    folder = tmp_path_factory.mktemp("package")
+    (folder / "hotfire").symlink_to(Path(hotfire.__file__).parent)
+    return folder

@@ -9,18 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import hotfire
-
 if TYPE_CHECKING:
     from conftest import Machine, Project
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with Hotfire and nothing else that is installed beside it here."""
-    folder = tmp_path_factory.mktemp("package")
-    (folder / "hotfire").symlink_to(Path(hotfire.__file__).parent)
-    return folder
 
 
 @pytest.fixture(scope="module", params=["sagemaker-2", "sagemaker-3"])
