@@ -25,6 +25,7 @@ from hotfire.preflight.imports import imports
 from hotfire.tracing import SearchFolder
 
 REQUIREMENTS = "requirements.txt"
+EXAMPLE = "examples/first.json"
 
 _NOT_INSTALLED = frozenset({"torch", "sagemaker-inference", "sagemaker-pytorch-inference"})
 """What every image has; another version of it would only do harm."""
@@ -105,11 +106,11 @@ def _drafted(folder: Path, name: str, model: Model, also: Sequence[Path]) -> Dra
         model.config: _config(folder, name, model, more),
         **written,
         _requirements_place(folder, model): _requirements(folder, model, written, sources),
-        "examples/first.json": _example(model.saved),
+        EXAMPLE: _example(model.saved),
     }
-    kept = tuple(path for path in files if _is_there(folder, path))
+    kept = {path: there for path in files if (there := _there(folder, path))}
     new = {path: content for path, content in files.items() if path not in kept}
-    return Draft(folder, model.found, new, kept, (*notes, *_notes(model, new)))
+    return Draft(folder, model.found, new, tuple(kept.values()), (*notes, *_notes(model, new)))
 
 
 def write(draft: Draft) -> None:
@@ -135,9 +136,11 @@ def _require_no_config(folder: Path) -> None:
             raise ProjectError(f"{name} is there already: this folder is a project", advice)
 
 
-def _is_there(folder: Path, name: str) -> bool:
-    path = folder / name
-    return path.exists() or (name.startswith("examples/") and any(path.parent.glob("*.json")))
+def _there(folder: Path, name: str) -> str:
+    """What is there in place of a file that would be written; empty if it may be."""
+    if name == EXAMPLE and any((folder / "examples").glob("*.json")):
+        return "examples/"
+    return name if (folder / name).exists() else ""
 
 
 def _config(folder: Path, name: str, model: Model, also: Sequence[Path]) -> str:
@@ -191,12 +194,22 @@ def _foreign(
     beside = model.handler.parent if model.handler else folder
     folders = (SearchFolder(beside, "code/"), SearchFolder(folder, ""))
     files = [*([model.handler] if model.handler else []), *sources]
-    trees = [module.tree for file in files for module in tracing.modules(file, folders)]
-    for tree in (*trees, *map(ast.parse, written.values())):
-        for one in imports(tree):
-            is_known = one.top in sys.stdlib_module_names or tracing.is_own(one.top, folders)
-            if not is_known and providers_of(one.name).isdisjoint(DEFAULT.packages | _NOT_INSTALLED):
-                yield one.name
+    traced = [module for file in files for module in tracing.modules(file, folders)]
+    needed = [one.name for module in traced for one in imports(module)]
+    for name in (*needed, *(name for source in written.values() for name in _imported(source))):
+        top = name.partition(".")[0]
+        is_known = top in sys.stdlib_module_names or tracing.is_own(top, folders)
+        if not is_known and providers_of(name).isdisjoint(DEFAULT.packages | _NOT_INSTALLED):
+            yield name
+
+
+def _imported(source: str) -> Iterator[str]:
+    """What a handler that was written imports: all of it at its top."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
 
 
 def _example(saved: Saved | None) -> str:
@@ -211,7 +224,7 @@ def _example(saved: Saved | None) -> str:
 
 
 def _notes(model: Model, files: Mapping[str, str]) -> Iterator[str]:
-    if "examples/first.json" not in files:
+    if EXAMPLE not in files:
         return
     shape: Input | None = model.saved.input if model.saved else None
     if shape is None:

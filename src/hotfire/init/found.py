@@ -16,6 +16,7 @@ from hotfire.init.saved import SUFFIXES, Saved, recognise
 from hotfire.tracing import SearchFolder
 
 DEPLOY = Path("deploy/sagemaker")
+_MOST_LISTED = 5
 _ARCHIVES = (".tar.gz", ".tgz")
 
 
@@ -71,10 +72,8 @@ def _in_folder(folder: Path) -> Model:
     if len(candidates) == 1:
         return find(folder, candidates[0])
     if candidates:
-        listed = ", ".join(path.name for path in candidates)
-        raise ProjectError(
-            f"{folder} holds several models: {listed}", "Name one: `hotfire init --from FILE`."
-        )
+        what = f"{folder} holds several models: {_listed(candidates)}"
+        raise ProjectError(what, "Name one: `hotfire init --from FILE`.")
     raise ProjectError(
         f"There is no model in {folder}: no handler, no model.tar.gz, and no file as torch saves it",
         "Name it: `hotfire init --from FILE`. `hotfire new DIR` makes a project with a model to be trained.",
@@ -93,7 +92,7 @@ def _of_handler(folder: Path, file: Path, models: Sequence[Path] = ()) -> Model:
 
 
 def _artifacts(folder: Path, file: Path, models: Sequence[Path]) -> list[str]:
-    """The line that names the models beside a handler, unless it names them all itself: then they are found."""
+    """The line that names the models beside a handler, unless it names them all itself and so brings them."""
     folders = (SearchFolder(file.parent, "code/"), SearchFolder(folder, ""))
     uses = tracing.named(tracing.modules(file, folders), folder)
     named = [use.source for use in uses if use.source.parent == folder and use.source.is_file()]
@@ -109,9 +108,10 @@ def _of_archive(folder: Path, file: Path) -> Model:
     unpack(file, target)
     try:
         model = _of_folder(folder, target)
-    except ProjectError:
+    except ProjectError as error:
         shutil.rmtree(target)
-        raise
+        what = f"{file.name} holds no model that is known: {error.message}"
+        raise ProjectError(what, error.advice) from error
     found = f"{file.name}, unpacked to {target.name}/: {model.found}"
     return replace(model, found=found, unpacked=target)
 
@@ -130,8 +130,9 @@ def _of_folder(folder: Path, inside: Path) -> Model:
         return Model(f"a model with the handler {shown(folder, own)}", settings, own)
     models = _models(inside)
     if len(models) != 1:
-        listed = ", ".join(path.name for path in models) or "none as torch saves it"
-        raise ProjectError(f"{inside} must hold one model, and holds {listed}", "Name it: `--from FILE`.")
+        what = _listed(models) if models else "none as torch saves it"
+        place = shown(folder, inside)
+        raise ProjectError(f"{place} must hold one model, and holds {what}", "Name it: `--from FILE`.")
     saved = recognise(models[0])
     return Model(
         f"{shown(folder, saved.file)}: {saved.title}", [artifacts], saved=saved, place=saved.file.name
@@ -144,6 +145,12 @@ def _handler_in(folder: Path) -> Path | None:
 
 def _models(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file())
+
+
+def _listed(files: Sequence[Path]) -> str:
+    names = [path.name for path in files[:_MOST_LISTED]]
+    more = len(files) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
 
 
 def shown(folder: Path, path: Path) -> str:

@@ -112,7 +112,8 @@ def _read(saved: Saved, place: str) -> str:
 def _without_prefix(saved: Saved) -> list[str]:
     if not saved.prefix:
         return []
-    return [f'weights = {{name.removeprefix("{saved.prefix}"): one for name, one in weights.items()}}']
+    prefix = json.dumps(saved.prefix)
+    return [f"weights = {{name[len({prefix}) :]: one for name, one in weights.items()}}"]
 
 
 def _builder(saved: Saved, place: str, chosen: ModelClass | None) -> str:
@@ -184,7 +185,7 @@ def _is_here(root: Path, module: str) -> bool:
 
 
 def _path(place: str) -> str:
-    return f'Path(model_dir, "{place}")'
+    return f"Path(model_dir, {json.dumps(place, ensure_ascii=False)})"
 
 
 def _loading(*lines: str) -> str:

@@ -66,6 +66,10 @@ class Instance:
     def __setitem__(self, *_: Any) -> None:
         """An object that is a dictionary too."""
 
+    def __call__(self, *arguments: Any, **_: Any) -> Instance:
+        """What stands for a function makes something that stands for its result."""
+        return Instance(*arguments)
+
     def append(self, *_: Any) -> None:
         """An object that is a list too."""
 
