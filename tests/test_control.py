@@ -305,6 +305,45 @@ def test_variants_that_cannot_serve_are_refused(ready: Any, variants: list[Any],
     assert refusal(ready.describe_endpoint_config, EndpointConfigName="n")[1].startswith("Could not find")
 
 
+OUTPUTS = {"S3OutputPath": "s3://b/out", "S3FailurePath": "file:///failed"}
+
+
+def test_a_config_that_queues_requests_is_kept(ready: Any, caplog: pytest.LogCaptureFixture) -> None:
+    topic = "arn:aws:sns:eu-west-1:000000000000:t"
+    queued = {
+        "OutputConfig": {**OUTPUTS, "NotificationConfig": {"SuccessTopic": topic}},
+        "ClientConfig": {"MaxConcurrentInvocationsPerInstance": 7},
+    }
+    ready.create_endpoint_config(
+        EndpointConfigName="q", ProductionVariants=[VARIANT], AsyncInferenceConfig=queued
+    )
+    assert ready.describe_endpoint_config(EndpointConfigName="q")["AsyncInferenceConfig"] == queued
+    assert "NotificationConfig has no effect here" in caplog.text
+    ready.create_endpoint(EndpointName="q", EndpointConfigName="q")
+    assert ready.describe_endpoint(EndpointName="q")["AsyncInferenceConfig"] == queued
+
+
+@pytest.mark.parametrize(
+    ("variant", "outputs", "message"),
+    [
+        (VARIANT, {"S3FailurePath": "s3://b/f"}, "AsyncInferenceConfig has no OutputConfig.S3OutputPath: "),
+        (VARIANT, {"S3OutputPath": "https://b/o"}, "S3OutputPath is https://b/o: the local region writes"),
+        (VARIANT, {**OUTPUTS, "S3FailurePath": "https://b/f"}, "S3FailurePath is https://b/f: the local "),
+        (SERVERLESS, OUTPUTS, "A serverless production variant cannot have an AsyncInferenceConfig."),
+    ],
+)
+def test_a_config_whose_requests_could_not_be_answered_is_refused(
+    ready: Any, variant: Any, outputs: dict[str, str], message: str
+) -> None:
+    code, said = refusal(
+        ready.create_endpoint_config,
+        EndpointConfigName="q",
+        ProductionVariants=[variant],
+        AsyncInferenceConfig={"OutputConfig": outputs},
+    )
+    assert (code, said[: len(message)]) == ("ValidationException", message)
+
+
 def test_a_configs_name_is_used_once(ready: Any) -> None:
     assert refusal(ready.create_endpoint_config, EndpointConfigName="c", ProductionVariants=[VARIANT]) == (
         "ValidationException",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hotfire.environment import Environment, Serverless
+from hotfire.environment import Asynchronous, Environment, Serverless
 from hotfire.errors import ConfigError
 from hotfire.model_data import ModelData, Packed
 from hotfire.wanted import Site, Wanted, is_config, is_model, model_of, stem, tag_value, wanted
@@ -143,6 +143,29 @@ def test_a_serverless_variant_has_no_instances() -> None:
     (variant,) = names(serverless=Serverless(4096, 10)).create_config["ProductionVariants"]
     assert variant["ServerlessConfig"] == {"MemorySizeInMB": 4096, "MaxConcurrency": 10}
     assert not {"InstanceType", "InitialInstanceCount"} & set(variant)
+
+
+def test_an_endpoint_that_queues_its_requests_says_so_in_its_config() -> None:
+    queued = Asynchronous("s3://b/out", "s3://b/failed", 3, success_topic="arn:aws:sns:x")
+    assert names(async_=queued).create_config["AsyncInferenceConfig"] == {
+        "OutputConfig": {
+            "S3OutputPath": "s3://b/out",
+            "S3FailurePath": "s3://b/failed",
+            "NotificationConfig": {"SuccessTopic": "arn:aws:sns:x"},
+        },
+        "ClientConfig": {"MaxConcurrentInvocationsPerInstance": 3},
+    }
+
+
+def test_another_place_for_answers_is_another_config_of_the_same_model() -> None:
+    one, other = (names(async_=Asynchronous(place, place)) for place in ("s3://a", "s3://b"))
+    assert one.model == other.model == names().model
+    assert len({one.config, other.config, names().config}) == 3
+
+
+def test_aws_answers_in_buckets_alone() -> None:
+    with pytest.raises(ConfigError, match=r"async.failure is file:///f: AWS writes to buckets alone"):
+        at_aws(async_=Asynchronous("s3://b/out", "file:///f"))
 
 
 def test_the_project_decides_the_log_level_but_not_its_program() -> None:

@@ -232,10 +232,14 @@ def _hosting(environment: Environment) -> dict[str, Any]:
 
 
 def _asynchronous(environment: Environment) -> dict[str, Any]:
-    """What makes the endpoint one that queues its requests."""
+    """What makes the endpoint queue its requests. Raises ConfigError for a place that AWS cannot write to."""
     given = environment.async_
     if given is None:
         return {}
+    for key, address in (("output", given.output), ("failure", given.failure)):
+        if address.startswith("file://") and not environment.is_local:
+            message = f"async.{key} is {address}: AWS writes to buckets alone"
+            raise environment.mistake(message, "Name an s3:// address.", "async", key)
     topics = {"SuccessTopic": given.success_topic, "ErrorTopic": given.error_topic}
     notified = {name: topic for name, topic in topics.items() if topic}
     outputs: dict[str, Any] = {"S3OutputPath": given.output, "S3FailurePath": given.failure}
