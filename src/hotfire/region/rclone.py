@@ -53,6 +53,7 @@ _OPTIONS = (
     "--log-level=ERROR",
 )
 _BUFFER = 1 << 20
+_PIECE = 1 << 18
 _BACKLOG = 1024
 _log = logging.getLogger("hotfire.region")
 
@@ -148,9 +149,8 @@ class Rclone:
                     left = await self._ask(reader, writer, name, first, last)
                     yield b""  # it is open
                     while left:
-                        piece = await reader.read(min(_BUFFER, left))
-                        if not piece:
-                            raise EOFError
+                        # rclone sends small pieces; each that is passed on costs the same.
+                        piece = await reader.readexactly(min(_PIECE, left))
                         left -= len(piece)
                         yield piece
         except SlowDown as error:
