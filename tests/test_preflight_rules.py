@@ -411,7 +411,7 @@ def test_a_silenced_rule_stops_nothing_and_is_counted(write: Write) -> None:
     ],
 )
 def test_what_is_silenced_wrongly(write: Write, value: Any, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=rf"config\.yml:\d+: .*{said}"):
         project.checked(write({}, {"preflight": value}))
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hotfire import tracing
+from hotfire.config_file import nearest
 from hotfire.environment import HANDLER_NAMES, Environment
 from hotfire.errors import ConfigError
 from hotfire.model_data import ModelData
 from hotfire.preflight import handler, hosting, imports, layout, measured, pins, sources
 from hotfire.preflight.finding import SEVERITIES, Finding, Rule
 from hotfire.preflight.installed import Installed
-from hotfire.preflight.subject import CODE, Subject, requirements_of
+from hotfire.preflight.subject import CODE, Subject, line_of, requirements_of
 from hotfire.tracing import Module, SearchFolder
 
 STATIC: tuple[Rule, ...] = (
@@ -127,28 +128,28 @@ def _handler_of(places: Mapping[str, Path], folder: Path, environment: Environme
 
 def ignored_rules(environment: Environment | None) -> Mapping[str, str]:
     """The silenced rules with their reasons. Raises ConfigError for one that has none, or is unknown."""
-    if environment is None:
+    if environment is None or not environment.preflight:
         return {}
     ignored = environment.preflight.get("ignore", {})
-    file = environment.file
     if not isinstance(ignored, dict) or set(environment.preflight) - {"ignore"}:
         advice = "Write `preflight: {ignore: {RULE: reason}}`."
-        raise ConfigError("preflight holds `ignore` alone", advice, file=file, key="preflight")
+        raise _wrong(environment, "preflight holds `ignore` alone", advice, "preflight")
     known = [rule.name for rule in RULES]
     for name, reason in ignored.items():
+        keys = ("preflight", "ignore", name)
         if name not in known:
-            from hotfire.config_file import nearest
-
             near = nearest(name, known)
             advice = f"Did you mean {near!r}?" if near else "docs/preflight.md lists the rules."
-            raise ConfigError(
-                f"preflight: there is no rule {name!r}", advice, file=file, key="preflight.ignore"
-            )
+            raise _wrong(environment, f"preflight: there is no rule {name!r}", advice, *keys)
         if not isinstance(reason, str) or not reason.strip():
             message = f"preflight: the rule {name!r} is silenced without a reason"
-            advice = f"Write why: `{name}: the reason`."
-            raise ConfigError(message, advice, file=file, key="preflight.ignore")
+            raise _wrong(environment, message, f"Write why: `{name}: the reason`.", *keys)
     return ignored
+
+
+def _wrong(environment: Environment, message: str, advice: str, *keys: str) -> ConfigError:
+    line = line_of(environment, *keys)
+    return ConfigError(message, advice, file=environment.file, line=line, key=".".join(keys))
 
 
 def _order(finding: Finding) -> tuple[int, str, int]:

@@ -96,14 +96,7 @@ class Subject:
 
     def line_of(self, *keys: str) -> int | None:
         """The line of config.yml that holds a key of the environment."""
-        if self.environment is None:
-            return None
-        from hotfire.config_file import read as read_config
-        from hotfire.environment import variables_of_process
-
-        section = read_config(self.environment.file, self.environment.name, variables_of_process())
-        place = section.places.get(keys)
-        return place[0] if place else None
+        return line_of(self.environment, *keys) if self.environment else None
 
     def once(self, module: Module, compute: Callable[[Module], T]) -> T:
         """What is computed of a source, which several rules ask for."""
@@ -120,6 +113,16 @@ class Subject:
     def title(self, file: Path) -> str:
         """A file as one names it in the project."""
         return str(file.relative_to(self.root)) if file.is_relative_to(self.root) else str(file)
+
+
+def line_of(environment: Environment, *keys: str) -> int | None:
+    """The line of config.yml that holds a key; None if it is not there."""
+    from hotfire.config_file import read as read_config
+    from hotfire.environment import variables_of_process
+
+    section = read_config(environment.file, environment.name, variables_of_process())
+    place = section.places.get(keys)
+    return place[0] if place else None
 
 
 def requirements_of(sources: Mapping[str, Path]) -> Requirements:
