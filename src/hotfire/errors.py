@@ -42,6 +42,7 @@ HotfireError                      the user can mend it: one message, one next st
     ├── InternalStreamFailure     500  (runtime; in the middle of a stream)
     ├── ModelNotReady             429  (runtime)
     ├── Throttling                429  (runtime)
+    ├── S3Error                   3xx to 5xx  (region/s3_errors.py: S3's own codes)
     ├── InternalFailure           500
     └── ServiceUnavailable        503
 """
