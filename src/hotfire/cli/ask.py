@@ -53,7 +53,7 @@ def test(output: Output, environment: Environment, accept: bool, junit: Path | N
     Exits 1 if one fails. A `value` that differs is shown, and fails only where the example is strict.
     """
     deploying = deployer(output, environment)
-    with explained(deploying):
+    with explained(environment, deploying):
         trials = deploying.run_examples()
     if not trials:
         advice = 'Write one: {"request": {"body": …}, "expect": {"status": 200}}.'
@@ -112,7 +112,7 @@ def invoke(
         request, content_type=content_type or request.content_type, accept=accept or request.accept
     )
     deploying = deployer(output, environment)
-    with explained(deploying):
+    with explained(environment, deploying):
         if stream:
             return _show_stream(output, *deploying.stream(request))
         if later:

@@ -183,7 +183,8 @@ def _show_next(output: Output, environment: Environment, done: Deployment, link:
         output.note(
             f"{output.paint('Error:', fg='red', bold=True)} {failed} of {len(done.verdicts)} examples failed"
         )
-        output.note(f"  → {back or 'Mend the handler, and `hotfire deploy` again.'}")
+        again = f"Mend the handler, and {command(environment, 'deploy')} again."
+        output.note(f"  → {back or again}")
         return
     output.say("")
     if link:

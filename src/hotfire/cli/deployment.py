@@ -104,7 +104,7 @@ def told_if_interrupted(output: Output, environment: Environment, deploying: Dep
 
 def _left(environment: Environment, deploying: Deployer) -> str:
     if deploying.uploading:
-        return "What was uploaded is kept: the next `hotfire deploy` goes on from there."
+        return f"What was uploaded is kept: the next {command(environment, 'deploy')} goes on from there."
     if not deploying.under_way:
         return "Nothing of it was left behind."
     back = "rollback" if deploying.is_update else "delete"
@@ -121,18 +121,20 @@ def command(environment: Environment, name: str) -> str:
 
 
 @contextmanager
-def explained(deploying: Deployer) -> Iterator[None]:
+def explained(environment: Environment, deploying: Deployer) -> Iterator[None]:
     """Where a request does not get there, say that nothing is deployed, or why that is not in service."""
     try:
         yield
     except DeployError as error:
         found = deploying.status()
         if found.state is None:
-            raise DeployError(f"{found.endpoint} is not deployed", "`hotfire deploy` deploys it.") from error
+            advice = f"{command(environment, 'deploy')} deploys it."
+            raise DeployError(f"{found.endpoint} is not deployed", advice) from error
         if found.state not in SERVING:
             reason = f": {found.reason}" if found.reason else ""
             message = f"{found.endpoint} is {found.state}{reason}"
-            raise DeployError(message, "`hotfire status` shows when it is in service.") from error
+            advice = f"{command(environment, 'status')} shows when it is in service."
+            raise DeployError(message, advice) from error
         raise
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hotfire.cli import holdings, options
-from hotfire.cli.deployment import deployer, page
+from hotfire.cli.deployment import command, deployer, page
 from hotfire.cli.output import Output
 from hotfire.cli.since import since as moment
 from hotfire.deploy_env import SERVING
@@ -85,7 +85,7 @@ def _show_event(output: Output, event: LogEvent) -> None:
 def _lines(output: Output, environment: Environment, found: Status, link: str | None) -> Iterator[str]:
     if found.state is None:
         yield f"{found.endpoint} is not deployed in {environment.name}."
-        yield "  → `hotfire deploy` deploys it."
+        yield f"  → {command(environment, 'deploy')} deploys it."
         return
     state = output.paint(found.state, fg=_COLORS.get(found.state, "yellow"), bold=True)
     yield f"{found.endpoint} in {environment.name}: {state}"
@@ -93,7 +93,8 @@ def _lines(output: Output, environment: Environment, found: Status, link: str | 
         # Of a fleet that serves, the reason is why it was not replaced.
         yield f"  {'failed' if found.state in SERVING else 'reason'}    {found.reason}"
     if found.working_sha256 and found.sha256 and found.working_sha256 != found.sha256:
-        yield "  changed   the project's files are not what is deployed: `hotfire deploy` brings them there"
+        brings = f"{command(environment, 'deploy')} brings them there"
+        yield f"  changed   the project's files are not what is deployed: {brings}"
     yield f"  model     {found.model}" + (f"  (commit {found.commit})" if found.commit else "")
     yield f"  config    {found.config}"
     for variant in found.variants:
