@@ -213,6 +213,11 @@ def test_a_key_that_no_file_can_have_is_refused_in_clear_words(s3: Any, bucket: 
     assert len(s3.list_objects_v2(Bucket=bucket)["Contents"]) == 1
 
 
+def test_such_a_key_is_refused_before_parts_are_sent(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="a/b", Body=b"1")
+    assert refused(s3.create_multipart_upload, Bucket=bucket, Key="a") == ("InvalidArgument", 400)
+
+
 def test_a_key_is_not_too_long(s3: Any, bucket: str) -> None:
     key = "/".join(["n" * 200] * 6)
     assert refused(s3.put_object, Bucket=bucket, Key=key, Body=b"") == ("KeyTooLongError", 400)

@@ -64,7 +64,7 @@ class Uploads:
 
     async def create_multipart_upload(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
         """Begin an upload in parts."""
-        bucket, key = self._vault.check_key(params)
+        bucket, key = self._vault.check_place(params)
         if key.endswith("/"):
             raise InvalidArgument(f"The key {key!r} ends in a slash: in the local region it is a folder.")
         algorithm = params.get("ChecksumAlgorithm", "")
