@@ -59,7 +59,7 @@ ROWS = (
     ("instances.zygotes",),
     ("instances.holders", "instances.workers", "instances.output", "instances.settings"),
     ("instances.jobs",),
-    ("instances.base", "instances.channel", "instances.memory"),
+    ("instances.base", "instances.channel", "instances.preloads", "instances.memory"),
     ("plan",),
     ("autoscaling", "settings_check"),
     ("wanted", "sources", "archive", "uploads", "junit", "deploy_env"),

@@ -16,6 +16,9 @@ MOVING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "De
 INSTALL_VARIABLE = "HOTFIRE_INSTALL_REQUIREMENTS"
 """In a model's environment: `true` gives its handler what `code/requirements.txt` asks for."""
 
+PROJECT_VARIABLE = "HOTFIRE_PROJECT"
+"""In a model's environment: whose imports the region is to learn; the handler does not see it."""
+
 PYTHON_VARIABLE = "HOTFIRE_PYTHON"
 """In a model's environment: which Python is to run its handler; the handler does not see it."""
 

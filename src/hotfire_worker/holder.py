@@ -9,7 +9,7 @@ import traceback
 from functools import partial
 from typing import Any, Dict, List, Optional
 
-from hotfire_worker import output, worker
+from hotfire_worker import imports, output, worker
 from hotfire_worker.parent import Parent, settle
 from hotfire_worker.requirements import unmet
 from hotfire_worker.service import Service
@@ -94,7 +94,7 @@ def _load(spec: Spec, channel: Channel) -> Optional[Service]:
         sys.stdout.write("hotfire: " + wanting + "\n")
     # Threads that the load starts would not be there in a forked worker, which then waits for them for ever.
     torch.set_num_threads(1)
-    threads, started = _thread_count(), time.perf_counter()
+    threads, started, before = imports.thread_count(), time.perf_counter(), set(sys.modules)
     try:
         service = Service(spec["model_dir"])
     except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt too: it cannot serve
@@ -102,7 +102,9 @@ def _load(spec: Spec, channel: Channel) -> Optional[Service]:
         channel.send({"event": "failed", "message": message, "trace": _text(_trace(error))})
         return None
     unsafe = "processes are not forked here" if spec["alone"] else _why_not_fork(threads)
-    channel.send({"event": "loaded", "seconds": time.perf_counter() - started, "unsafe": unsafe})
+    seconds = time.perf_counter() - started
+    imported = imports.third_party(before)
+    channel.send({"event": "loaded", "seconds": seconds, "unsafe": unsafe, "imported": imported})
     return service
 
 
@@ -114,17 +116,9 @@ def _why_not_fork(threads_before: int) -> str:
         return "the model uses CUDA"
     if torch.get_num_threads() > 1:
         return "the handler sets the number of torch's threads"
-    if _thread_count() > threads_before:
+    if imports.thread_count() > threads_before:
         return "loading the model started threads"
     return ""
-
-
-def _thread_count() -> int:
-    if sys.platform == "linux":
-        return len(os.listdir("/proc/self/task"))
-    import threading
-
-    return threading.active_count()
 
 
 def _message(error: BaseException) -> str:

@@ -9,7 +9,7 @@ import time
 import traceback
 from typing import Any, Dict, List
 
-from hotfire_worker import holder
+from hotfire_worker import holder, imports
 from hotfire_worker.lifeline import die_with
 from hotfire_worker.parent import Parent, settle
 from hotfire_worker.wire import Channel, Header
@@ -70,12 +70,9 @@ def _import(preload: List[str]) -> Dict[str, Any]:
             "message": str(error),
             "trace": traceback.format_exc(),
         }
-    left_out = {}
-    for name in preload:
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # noqa: BLE001  # a module that cannot be preloaded is the handler's affair
-            left_out[name] = repr(error)
+    left_out, spoiled = imports.preload(preload)
+    if spoiled is not None:
+        return {"event": "spoiled", "module": spoiled[0], "reason": spoiled[1]}
     os.environ.pop("OPENBLAS_NUM_THREADS")
     return {
         "event": "ready",

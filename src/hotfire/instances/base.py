@@ -19,13 +19,17 @@ Output = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What an instance is to host. Times in seconds."""
+    """What an instance is to host. Times in seconds.
+
+    `project`, if it is given, is whose imports are learned, so that the next load is spared them.
+    """
 
     name: str
     model_dir: Path
     environment: Mapping[str, str]
     python: Path
     startup_timeout: float
+    project: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class Holder:
         loop = asyncio.get_running_loop()
         self.pid = 0
         self.unsafe = ""
+        self.imported: Sequence[str] = ()
+        """The third-party modules that the handler was the first to import."""
         self._loaded: asyncio.Future[None] = loop.create_future()
         self._on_lost = on_lost
         self.control = ControlChannel(self._event, self._lost)
@@ -70,7 +72,7 @@ class Holder:
         if self._loaded.done():
             return
         if header["event"] == "loaded":
-            self.unsafe = header["unsafe"]
+            self.unsafe, self.imported = header["unsafe"], header["imported"]
             self._loaded.set_result(None)
         elif header["event"] == "failed":
             self._refuse(LoadFailed(header["message"], header["trace"]))

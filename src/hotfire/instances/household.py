@@ -14,7 +14,7 @@ from typing import Any
 from hotfire.instances.base import Change, Output, Spec
 from hotfire.instances.holders import Holder
 from hotfire.instances.output import OutputPipe
-from hotfire.instances.zygotes import Spawner, Zygote, ZygoteKey, Zygotes
+from hotfire.instances.zygotes import Spawner, Spoiled, Zygote, ZygoteKey, Zygotes
 from hotfire_worker.edits import Edit
 
 _LINK_FROM_BYTES = 1024 * 1024
@@ -61,6 +61,8 @@ class Household:
 
     def distrust_forks(self) -> None:
         """A forked worker did not come up: from now on each loads the model itself."""
+        if self._zygote is not None:
+            self._zygotes.distrust(self._zygote)
         self._stand_alone("a forked worker did not come up")
 
     def say(self, line: str) -> None:
@@ -91,8 +93,11 @@ class Household:
         self.say(f"hotfire: each worker loads the model itself: {reason}")
 
     async def _hold(self, threads: int) -> Holder:
-        zygote = await self._zygotes.get(ZygoteKey.of(self._spec.python, self._spec.environment))
+        key = ZygoteKey.of(self._spec.python, self._spec.environment)
+        zygote = await self._zygote_for(key)
         if zygote is not self._zygote:
+            if self._zygote is not None:
+                self._zygotes.left(self._zygote)
             self._zygote = zygote
             self._zygotes.hired(zygote)
         holder: Holder | None = None
@@ -109,7 +114,20 @@ class Household:
         holder = await zygote.hold(spec, self._pipe.write_end, lost)
         self.holders.append(holder)
         await holder.loaded(self._spec.startup_timeout)
+        if self._spec.project and holder.imported:
+            await self._zygotes.learn(key, self._spec.project, holder.imported)
         return holder
+
+    async def _zygote_for(self, key: ZygoteKey) -> Zygote | Spawner:
+        if not self._spec.project:
+            return await self._zygotes.get(key)
+        while True:
+            zygote = await self._zygotes.learned(key, self._spec.project)
+            try:
+                await zygote.ready()
+                return zygote
+            except Spoiled as error:  # now it is known, and left out
+                self.say(f"hotfire: {error.message}")
 
 
 def _furnish(tree: Path, folder: Path) -> None:

@@ -90,13 +90,19 @@ class StreamJob(Job):
         self._rest: Rest | None = None
         self._seconds = 0.0
         self._worker: Hand | None = None
+        self._is_in_hand = False
 
     def begin(self, seconds: float, worker: Hand) -> None:
         """A worker has it in hand now."""
-        self._seconds, self._worker = seconds, worker
+        self._seconds, self._worker, self._is_in_hand = seconds, worker, True
         super().begin(seconds, worker)
         if self.future.cancelled():
             worker.cancel(self)
+
+    def end(self) -> None:
+        """No worker has it in hand any more."""
+        self._is_in_hand = False
+        super().end()
 
     def add(self, header: Header, body: bytearray) -> None:
         """Give a part."""
@@ -135,7 +141,7 @@ class StreamJob(Job):
     def hold(self) -> None:
         """Have the worker wait, which costs it none of its time."""
         if self._worker is not None:
-            self.end()
+            super().end()
             self._worker.hold()
 
     def release(self) -> None:
@@ -155,9 +161,9 @@ class StreamJob(Job):
             self.over.set_result(None)
 
     def _restart(self) -> None:
-        """Begin the container's time anew."""
-        self.end()
-        if self._worker is not None:
+        """Begin the container's time anew, if it still runs."""
+        super().end()
+        if self._worker is not None and self._is_in_hand:
             super().begin(self._seconds, self._worker)
 
     def _given(self, future: asyncio.Future[Answer]) -> None:

@@ -7,8 +7,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import hotfire_worker
 from hotfire.errors import InstanceError, LoadFailed
 from hotfire.instances.channel import ControlChannel
 from hotfire.instances.holders import Census, Holder
+from hotfire.instances.preloads import Preloads
 from hotfire_worker.wire import Header
 
 _LAUNCHER = """\
@@ -46,6 +47,7 @@ class ZygoteKey:
 
     python: Path
     variables: tuple[tuple[str, str], ...]
+    preload: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, python: Path, environment: Mapping[str, str]) -> ZygoteKey:
@@ -58,6 +60,10 @@ class ZygoteKey:
         return cls(python, tuple(read))
 
 
+class Spoiled(InstanceError):
+    """A module that was to be preloaded has made the process one that cannot be forked from."""
+
+
 class Zygote:
     """A process that has imported torch and the toolkit."""
 
@@ -67,8 +73,10 @@ class Zygote:
         environment: Mapping[str, str],
         census: Census,
         ended: Callable[[Zygote], None],
+        spoiled: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self.key = key
+        self._spoiled = spoiled
         self._census = census
         self._environment = {**environment, **dict(key.variables)}
         self._ended = ended
@@ -89,6 +97,7 @@ class Zygote:
         ours, theirs = socket.socketpair()
         package = str(Path(hotfire_worker.__file__).parent)
         command = [str(self.key.python), "-c", _LAUNCHER, package, str(theirs.fileno()), str(os.getpid())]
+        command += self.key.preload
         try:
             # Started by this thread, the main one, which the process shall not outlive.
             self._process = subprocess.Popen(
@@ -108,6 +117,11 @@ class Zygote:
             theirs.close()
         self._census.born(self._process.pid, "zygote")
         await self._control.open(ours)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all is imported."""
+        return self._ready.done() and self._ready.exception() is None
 
     async def ready(self) -> None:
         """Wait for the imports; raises LoadFailed when the toolkit or torch is not there."""
@@ -170,10 +184,13 @@ class Zygote:
             return
         if header["event"] == "ready":
             self._ready.set_result(None)
+        elif header["event"] == "spoiled":
+            self._spoiled(header["module"], header["reason"])
+            self._refuse(Spoiled(f"{header['module']} cannot be preloaded: {header['reason']}"))
         elif header["event"] == "failed":
             self._refuse(LoadFailed(_how_to_install(self.key.python, header), header["trace"]))
 
-    def _refuse(self, error: LoadFailed) -> None:
+    def _refuse(self, error: InstanceError) -> None:
         self._ready.set_exception(error)
         self._ready.exception()  # whoever waits is told; that nobody does is no fault
 
@@ -196,6 +213,7 @@ class Spawner:
         self._spawned: set[Zygote] = set()
         self.holders = 0
         self.retirement: asyncio.TimerHandle | None = None
+        self.is_ready = True
 
     @property
     def pid(self) -> int:
@@ -232,9 +250,15 @@ class Zygotes:
     """The zygotes of a region: one for each key, started when first asked for."""
 
     def __init__(
-        self, environment: Mapping[str, str], census: Census, *, fork: bool = sys.platform == "linux"
+        self,
+        environment: Mapping[str, str],
+        census: Census,
+        preloads: Preloads | None = None,
+        *,
+        fork: bool = sys.platform == "linux",
     ) -> None:
         self._environment = environment
+        self._preloads = preloads or Preloads()
         self._census = census
         self._fork = fork
         self._zygotes: dict[ZygoteKey, Zygote | Spawner] = {}
@@ -246,7 +270,9 @@ class Zygotes:
             return known
         if not self._fork:
             return self._zygotes.setdefault(key, Spawner(key, self._environment, self._census))
-        zygote = self._zygotes[key] = Zygote(key, self._environment, self._census, self._ended)
+        zygote = self._zygotes[key] = Zygote(
+            key, self._environment, self._census, self._ended, self._leave_out
+        )
         try:
             await zygote.start()
         except InstanceError:
@@ -254,6 +280,25 @@ class Zygotes:
             raise
         self._retire_later(zygote)
         return zygote
+
+    async def learned(self, key: ZygoteKey, project: str) -> Zygote | Spawner:
+        """A zygote that has imported what the project's handler was seen to import, if it is ready in time.
+
+        If one without is ready sooner, it is that one, and the other is begun.
+        """
+        preload = self._preloads.of(project) if self._fork else ()
+        zygote = await self.get(replace(key, preload=preload))
+        plain = self._zygotes.get(key)
+        return plain if plain is not None and plain.is_ready and not zygote.is_ready else zygote
+
+    async def learn(self, key: ZygoteKey, project: str, modules: Sequence[str]) -> None:
+        """The project's handler has imported these: begin a zygote that has them before it."""
+        if self._preloads.learn(project, modules) and self._fork:
+            await self.get(replace(key, preload=self._preloads.of(project)))
+
+    def distrust(self, zygote: Zygote | Spawner) -> None:
+        """A child of it did not come up: what it has preloaded is preloaded no more."""
+        self._preloads.leave_out(zygote.key.preload, "a process that was forked after it did not come up")
 
     def hired(self, zygote: Zygote | Spawner) -> None:
         """An instance uses it."""
@@ -284,6 +329,9 @@ class Zygotes:
         if self._zygotes.get(zygote.key) is zygote:
             del self._zygotes[zygote.key]
             zygote.close()
+
+    def _leave_out(self, module: str, reason: str) -> None:
+        self._preloads.leave_out([module], reason)
 
     def _ended(self, zygote: Zygote) -> None:
         if self._zygotes.get(zygote.key) is zygote:

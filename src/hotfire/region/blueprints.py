@@ -13,7 +13,7 @@ from hotfire.region.fleet import FleetPlan, VariantPlan
 from hotfire.region.requirements import PythonEnvironments
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
-from hotfire.resources import INSTALL_VARIABLE, PYTHON_VARIABLE, Model
+from hotfire.resources import INSTALL_VARIABLE, PROJECT_VARIABLE, PYTHON_VARIABLE, Model
 
 DEFAULT_STARTUP_SECONDS = 600.0
 """Where the config names no ContainerStartupHealthCheckTimeoutInSeconds."""
@@ -49,6 +49,7 @@ class Blueprints:
         container = _container(model)
         environment = dict(container.get("Environment", {}))
         python = Path(environment.pop(PYTHON_VARIABLE, self._python))
+        project = environment.pop(PROJECT_VARIABLE, "")
         tree = self._tree(container)
         if environment.pop(INSTALL_VARIABLE, "") == "true":
             python = self._environments.python(python, self._trees.path(tree) / _REQUIREMENTS)
@@ -64,6 +65,7 @@ class Blueprints:
                 variant.get("ContainerStartupHealthCheckTimeoutInSeconds", DEFAULT_STARTUP_SECONDS)
             ),
             image=container.get("Image", ""),
+            project=project,
             serverless=variant.get("ServerlessConfig"),
         )
 

@@ -30,6 +30,7 @@ class VariantPlan:
     python: str
     startup_timeout: float
     image: str = ""
+    project: str = ""
     serverless: Mapping[str, Any] | None = None
     asynchronous: Mapping[str, Any] | None = None
     """The AsyncInferenceConfig, of a variant that answers queued requests alone."""
@@ -104,6 +105,7 @@ def _instance(plan: VariantPlan, host: Host, tree: Path, output: Output) -> Inst
         environment=plan.environment,
         python=Path(plan.python),
         startup_timeout=plan.startup_timeout,
+        project=plan.project,
     )
     return host.instance(spec, lambda request, line: output(stream, request, line))
 

@@ -22,7 +22,7 @@ from hotfire.region.recording import Recorded
 from hotfire.region.runtime import REAL_TIME_SECONDS, container_request
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
-from hotfire.resources import Endpoint, EndpointConfig, Model
+from hotfire.resources import PROJECT_VARIABLE, Endpoint, EndpointConfig, Model
 
 DEV_TAG = "hotfire:dev"
 """Marks what is there for a lease alone."""
@@ -256,7 +256,7 @@ class Leases:
         source = {"S3Uri": f"{url}/", "S3DataType": "S3Prefix", "CompressionType": "None"}
         container = {
             "ModelDataSource": {"S3DataSource": source},
-            "Environment": dict(params["environment"]),
+            "Environment": {**params["environment"], PROJECT_VARIABLE: lease.endpoint},
         }
         model = {"ModelName": name, "PrimaryContainer": container, "ExecutionRoleArn": _ROLE}
         variant = {

@@ -24,6 +24,7 @@ from hotfire.errors import (
     UnknownOperation,
     UnrecognizedClient,
 )
+from hotfire.instances.preloads import Preloads
 from hotfire.instances.process import ProcessHost
 from hotfire.instances.zygotes import Zygotes
 from hotfire.region.absent import Absent
@@ -86,7 +87,9 @@ class Region:
         self._trees = Trees(home / "model-data")
         self._journal = Journal(home / "journal.sqlite")
         self._census = Census(self._store)
-        instances = ProcessHost(Zygotes(environment, self._census), home / "instances")
+        instances = ProcessHost(
+            Zygotes(environment, self._census, Preloads(home / "imports.json")), home / "instances"
+        )
         buckets = Buckets(home / "objects", self._store)
         self._environments = PythonEnvironments(home / "environments", environment)
         blueprints = Blueprints(self._store, self._trees, buckets, self._environments, python)
