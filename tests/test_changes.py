@@ -340,6 +340,13 @@ def test_a_new_annotation_must_surely_be_there(annotation: str, frame: str, keep
     assert decision.keep == keep, decision.reason
 
 
+def test_an_annotation_whose_name_is_gone_cannot_be_made_again() -> None:
+    frame = "from typing import Any\n" + HELP.replace("(data)", "(data: Any)") + PLAIN
+    for end, keep in (("", True), ("del Any\n", False), ("Any = 1\n", False)):
+        before = frame + end
+        assert of_serve(before, before.replace("return data", "return 1", 1)).keep == keep
+
+
 def test_an_annotation_is_evaluated_where_it_stands() -> None:
     helper = "def help_(data: Texts):\n    return data\n"
     cls = "class Texts: pass\n"
@@ -645,6 +652,12 @@ def test_the_template_keeps_its_model_where_requests_alone_are_concerned(
     sources = {path.relative_to(root).as_posix(): path.read_text() for path in root.rglob("*.py")}
     after = edited("serve.py", (old, new), of=sources)
     assert head(decide(sources, after, "serve.py").reason) == reason
+
+
+def test_a_file_among_the_sources_that_is_none_always_counts() -> None:
+    before = {**PROJECT, "labels.json": "[1]"}
+    after = {**before, "labels.json": "[2]"}
+    assert decide(before, after, "serve.py").reason == "full reload: labels.json changed"
 
 
 def test_twenty_modules_are_decided_on_in_milliseconds() -> None:

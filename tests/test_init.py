@@ -1,5 +1,6 @@
 """What a saved model is, told by real files of torch's; and what is written around it."""
 
+import ast
 import json
 import pickle
 import subprocess
@@ -426,3 +427,23 @@ def test_any_file_name_is_text_in_the_configuration(tmp_path: Path, name: str) -
     write(draft(tmp_path, "name"))
     assert load(start=tmp_path).artifacts == (tmp_path / name,)
     compile((tmp_path / "serve.py").read_text(), "serve.py", "exec")
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+def test_no_name_in_a_file_becomes_code(tmp_path: Path, new_format: bool) -> None:
+    evil = 'a\n\u2028\x0c\nraise SystemExit(\'sprung\')\n""".weight'
+    value = {f'key"]\n{evil}': {evil: torch.zeros(1), "a.b": torch.zeros(2)}}
+    torch.save(value, tmp_path / 'm"q.pt', _use_new_zipfile_serialization=new_format)
+    write(draft(tmp_path, "name"))
+    tree = ast.parse((tmp_path / "serve.py").read_text())
+    assert {type(node).__name__ for node in tree.body} == {"Expr", "Import", "ImportFrom", "FunctionDef"}
+    assert "SystemExit" not in {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def test_no_name_of_a_class_becomes_code(file: Path) -> None:
+    torch.save(Words(), file, _use_new_zipfile_serialization=False)
+    name = f"{__name__}\nWords".encode()
+    assert name in file.read_bytes()
+    file.write_bytes(file.read_bytes().replace(name, f"{__name__}\nWo;ds".encode()))
+    with pytest.raises(ProjectError, match="is no name"):
+        recognise(file)

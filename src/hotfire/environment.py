@@ -226,7 +226,10 @@ def find(start: Path) -> Path:
             if file.is_file() and (folder == start or is_trusted(file, start, os.getuid())):
                 return file
     message = f"there is no {listed(CONFIG_NAMES, 'or')} in {start} or a folder above it"
-    raise ConfigError(message, "`hotfire new DIR` makes a project; `--config FILE` names a file elsewhere.")
+    raise ConfigError(
+        message,
+        "`hotfire init` makes a project around a model, `hotfire new DIR` a new one; --config names one.",
+    )
 
 
 def is_trusted(file: Path, folder: Path, user: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
@@ -14,6 +14,7 @@ from hotfire.changes.code import Import
 from hotfire.changes.modules import Module, Statement, function_of
 from hotfire.changes.obstacle import Obstacle
 from hotfire.changes.project import Project
+from hotfire.changes.statements import Function
 from hotfire.changes.usage import AT_IMPORT, LOADING, REQUESTS, Usage
 
 _SUBSCRIPTED = frozenset({"list", "dict", "tuple", "set", "frozenset", "type"})
@@ -46,7 +47,7 @@ class Comparison:
         changed = tuple(self._changed())
         new = tuple(name for name in self._new_free if name not in self._old_free)
         removed = tuple(self._removed())
-        self._require_annotations()
+        self._require_annotations({*changed, *new})
         if not (changed or new or removed):
             return None
         if self._name.partition(".")[0] in sys.stdlib_module_names:
@@ -207,18 +208,30 @@ class Comparison:
                 return f", which {user} {verb}"
         return ""
 
-    def _require_annotations(self) -> None:
-        """Refuse an annotation of which it is not sure that it can be evaluated where it stands."""
+    def _require_annotations(self, renewed: Collection[str]) -> None:
+        """Refuse an annotation of which it is not sure that it can be evaluated where it stands.
+
+        Those of functions that are to be made anew are evaluated once more, after all of the module.
+        """
         if self._new.postpones_annotations:
             return
         evaluated = self._evaluated()
         for one in self._new_free.values():
-            position = self._position(one)
-            for annotation in function_of(one).annotations:
+            function, position = function_of(one), self._position(one)
+            for annotation in function.annotations:
                 known = evaluated.get(annotation)
                 if (known is None or known > position) and not self._is_simple(annotation, one):
-                    what = f"the annotation {annotation} of {one.facts.name}"
+                    what = f"the annotation {annotation} of {function.name}"
                     raise self._obstacle(f"{what} is new here, and may not be defined", one)
+            if function.name in renewed and self._is_rebound(function):
+                raise self._obstacle(
+                    f"{function.name} changed, and its annotations cannot be made again", one
+                )
+
+    def _is_rebound(self, function: Function) -> bool:
+        """Whether a name in its annotations may be another's by now, or nobody's."""
+        code = function.annotation_code
+        return any(self._new.bound[name] > 1 for name in (*code.names, *(one[0] for one in code.chains)))
 
     def _evaluated(self) -> dict[str, int]:
         """Each annotation that the import has evaluated, with the number of statements run before it."""

@@ -52,11 +52,12 @@ def decide(
     Where it cannot be seen who uses what, the answer is no.
     """
     try:
-        if other_changes:
-            raise Obstacle(f"{_listed(sorted(other_changes))} changed")
         changed = sorted(
             place for place in before.keys() | after.keys() if before.get(place) != after.get(place)
         )
+        others = sorted({*other_changes, *(place for place in changed if not place.endswith(".py"))})
+        if others:
+            raise Obstacle(f"{_listed(others)} changed")
         renewed = [*_renewed(before, after, entry, changed)] if changed else []
     except Obstacle as obstacle:
         return Decision(False, f"full reload: {obstacle}")

@@ -93,7 +93,7 @@ def _of_weights(saved: Saved, place: str, known: Sequence[ModelClass]) -> Handle
     lines = [
         "model = build()",
         f"weights = {_read(saved, place)}",
-        *([f"weights = weights[{json.dumps(saved.key)}]"] if saved.key is not None else []),
+        *([f"weights = weights[{_quoted(saved.key)}]"] if saved.key is not None else []),
         *_without_prefix(saved),
         "model.load_state_dict(weights)",
         "return model.eval()",
@@ -112,7 +112,7 @@ def _read(saved: Saved, place: str) -> str:
 def _without_prefix(saved: Saved) -> list[str]:
     if not saved.prefix:
         return []
-    prefix = json.dumps(saved.prefix)
+    prefix = _quoted(saved.prefix)
     return [f"weights = {{name[len({prefix}) :]: one for name, one in weights.items()}}"]
 
 
@@ -120,15 +120,16 @@ def _builder(saved: Saved, place: str, chosen: ModelClass | None) -> str:
     """The function that makes the model without its weights: the one thing that may be left to do."""
     if chosen is not None and not chosen.required:
         return f'def build():\n    """The model, without its weights."""\n    return {chosen.name}()'
-    name = Path(place).name
+    name = _line(Path(place).name)
     example = f"{chosen.name}({', '.join(f'{one}=…' for one in chosen.required)})" if chosen else "Network()"
     what = "give it what it was trained with" if chosen else "its class is not in the file, only its weights"
-    tensors = [(one.removeprefix(saved.prefix), tensor) for one, tensor in saved.tensors.items()]
+    tensors = [(_line(one.removeprefix(saved.prefix)), tensor) for one, tensor in saved.tensors.items()]
     width = max(len(one) for one, _ in tensors[:_MOST_SHOWN])
     shown = [
         f"    #   {one:<{width}}  {tensor.dtype} {[*tensor.shape]}" for one, tensor in tensors[:_MOST_SHOWN]
     ]
     more = [f"    #   and {len(tensors) - _MOST_SHOWN} more"] if len(tensors) > _MOST_SHOWN else []
+    missing = f"serve.py: build() must return a model for the weights of {name}"
     lines = [
         "def build():",
         '    """The model, without its weights."""',
@@ -136,7 +137,7 @@ def _builder(saved: Saved, place: str, chosen: ModelClass | None) -> str:
         f"    # {name} holds:",
         *shown,
         *more,
-        f'    raise NotImplementedError("serve.py: build() must return a model for the weights of {name}")',
+        f"    raise NotImplementedError({_quoted(missing)})",
     ]
     return "\n".join(lines)
 
@@ -149,7 +150,7 @@ def _of_module(saved: Saved, place: str, known: Sequence[ModelClass], root: Path
     if "__main__" in saved.modules:
         chosen = _of_notebook(saved, known)
         imports.append(f"from {chosen.module} import {chosen.name}")
-        at_main = [f"# {Path(place).name} was saved in a notebook, where its class was in `__main__`."]
+        at_main = [f"# {_line(Path(place).name)} was saved in a notebook, where its class was in `__main__`."]
         at_main += [f"__main__.{chosen.name} = {chosen.name}", "", ""]
     reading = f'torch.load({_path(place)}, map_location="cpu", weights_only=False)'
     loading = "\n".join(at_main) + _loading(f"return {reading}.eval()")
@@ -185,7 +186,16 @@ def _is_here(root: Path, module: str) -> bool:
 
 
 def _path(place: str) -> str:
-    return f"Path(model_dir, {json.dumps(place, ensure_ascii=False)})"
+    return f"Path(model_dir, {_quoted(place)})"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _line(text: str) -> str:
+    """The text as a comment can hold it: a file's names may hold anything, line ends and code too."""
+    return text if text.isprintable() else repr(text)
 
 
 def _loading(*lines: str) -> str:

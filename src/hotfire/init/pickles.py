@@ -105,6 +105,8 @@ class Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """A stand-in, by the name."""
         full = f"{module}.{name}"
+        if not all(part.isidentifier() for part in full.split(".")):
+            raise pickle.UnpicklingError(f"{full!r} is no name")
         self._names[full] = None
         known = _KNOWN.get(full)
         return known if known is not None else type(name, (Instance,), {"class_name": full})
@@ -136,13 +138,13 @@ def walk(value: Any) -> Iterator[Instance]:
 
 
 def _tensor(storage: Any, _offset: Any, shape: Any, *_: Any) -> Tensor:
-    return Tensor(storage.dtype if isinstance(storage, Storage) else "", tuple(shape))
+    return Tensor(storage.dtype if isinstance(storage, Storage) else "", tuple(map(int, shape)))
 
 
 def _typed_tensor(_storage: Any, _offset: Any, shape: Any, *rest: Any) -> Tensor:
     """A tensor of a storage without a type: the type comes last."""
     dtype = next((one.class_name for one in rest if isinstance(one, type) and issubclass(one, Instance)), "")
-    return Tensor(dtype.rpartition(".")[2], tuple(shape))
+    return Tensor(dtype.rpartition(".")[2], tuple(map(int, shape)))
 
 
 def _first(value: Any, *_: Any) -> Any:

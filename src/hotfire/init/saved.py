@@ -172,7 +172,7 @@ def _safetensors(file: Path, stream: BinaryIO) -> Saved:
             raise ValueError("its header has an impossible length")
         header = json.loads(stream.read(length))
         tensors = {
-            name: Tensor(_SAFE_DTYPES.get(one["dtype"], one["dtype"].lower()), tuple(one["shape"]))
+            name: Tensor(_SAFE_DTYPES.get(one["dtype"], "unknown"), tuple(map(int, one["shape"])))
             for name, one in header.items()
             if name != "__metadata__"
         }
