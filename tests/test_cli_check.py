@@ -1,6 +1,7 @@
 """`hotfire check`."""
 
 import json
+import socket
 import tarfile
 from pathlib import Path
 
@@ -131,3 +132,20 @@ def test_an_archive_cannot_be_measured(capsys: pytest.CaptureFixture[str]) -> No
 def test_without_a_region_nothing_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", "--measure"]) == 1
     assert "hotfire up" in capsys.readouterr().err
+
+
+def test_a_deploy_to_aws_that_would_fail_makes_no_call(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    (project / "serve.py").write_text(f"{HANDLER}import bs4\n")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        more = f"    region: us-east-1\n    aws_role: mine\n    endpoint_url: {url}\n"
+        (project / "config.yml").write_text(CONFIG + more)
+        assert run(["deploy", "--env", "production", "--yes"]) == 1
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert "bs4 is imported" in capsys.readouterr().err

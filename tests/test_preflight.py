@@ -216,7 +216,7 @@ def test_require_says_all_errors_and_where(handler: Handler) -> None:
         f"{path}:1: model_fn has 0 parameters",
         f"{path}:2: predict_fn has 1 parameter",
     ]
-    assert raised.value.advice.endswith("as its last parameter. `hotfire check` shows the others.")
+    assert raised.value.advice.endswith("last parameter. `hotfire check` shows the way out of the others.")
 
 
 def test_a_warning_stops_nothing(handler: Handler) -> None:

@@ -58,24 +58,25 @@ def check(
     return 0 if verdict.passed else 1
 
 
-def measure_before(output: Output, environment: Environment) -> None:
-    """Before a deploy to AWS, what the project's endpoint in the local region shows; nothing without one.
+def check_before(output: Output, environment: Environment) -> None:
+    """Preflight before the first call of a deploy to AWS, with what the local region shows, if it is up.
 
-    Raises HandlerError if it could not serve at AWS.
+    A deploy to this machine makes no call before its own. Raises HandlerError for what could not serve.
     """
     if environment.is_local:
         return
     from hotfire.preflight import require
     from hotfire.probe import probe
-    from hotfire.project import measured
+    from hotfire.project import checked, measured
 
+    require(checked(environment).findings)
     try:
         findings = measured(environment, partial(probe, home=home()))
     except (RegionError, ConfigError, DeployError):
         return  # there is no local environment, no region, or nothing in it that could be measured
     require(findings)
     for finding in findings:
-        output.note(f"  Note: {finding.text}")
+        output.note(f"Note: {finding.text}")
 
 
 def _environment(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hotfire.cli import options
-from hotfire.cli.check import measure_before
+from hotfire.cli.check import check_before
 from hotfire.cli.deployment import (
     command,
     deployer,
@@ -66,9 +66,9 @@ def deploy(
 
     verb = "Planning" if dry_run else "Deploying"
     doing = f"{verb} {environment.model_name} to {environment.name}"
-    deploying = _begun(output, environment, doing, start=True)
     if archive is None:
-        measure_before(output, environment)
+        check_before(output, environment)
+    deploying = _begun(output, environment, doing, start=True)
     with told_if_interrupted(output, environment, deploying):
         done = deploying.deploy(dry_run=dry_run, adopt=adopt, archive=archive, agree=agree)
     if dry_run:

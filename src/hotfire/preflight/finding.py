@@ -79,5 +79,5 @@ def require(findings: Sequence[Finding]) -> None:
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         text = "\n".join(error.text for error in errors)
-        more = " `hotfire check` shows the others." if len(errors) > 1 else ""
+        more = " `hotfire check` shows the way out of the others." if len(errors) > 1 else ""
         raise HandlerError(text, errors[0].advice + more)

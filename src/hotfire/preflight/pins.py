@@ -123,7 +123,7 @@ def _torch(subject: Subject) -> Iterator[Found]:
         if one.name != "torch" or one.marker:
             continue
         if one.pin and _numbers(one.pin)[:2] != _numbers(image.torch)[:2]:
-            message = f"torch{one.versions} goes over the image's torch {image.torch} at each start."
+            message = f"torch{one.versions} replaces the image's torch {image.torch} at each start."
             advice = (
                 "Set `framework_version` to that torch where there is an image, or leave the line out: its "
                 "download is large, and the image's torchvision and CUDA are for its own torch."
