@@ -13,6 +13,7 @@ from hotfire.cli.output import Output
 from hotfire.cli.root import run
 from hotfire.comparison import Difference
 from hotfire.deployment import Deployment
+from hotfire.errors import DeployError
 from hotfire.examples import Verdict
 from hotfire.plan import Call, Plan
 
@@ -188,6 +189,14 @@ def test_an_interrupted_wait_says_what_goes_on(
     deploying(KeyboardInterrupt())
     assert run([command]) == 130
     assert "`hotfire status` shows what comes of it" in capsys.readouterr().err
+
+
+def test_a_wait_that_fails_says_what_goes_on(
+    deploying: Deploying, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploying(DeployError("nothing answers"))
+    assert run(["deploy"]) == 1
+    assert "The endpoint goes on changing: `hotfire status`" in capsys.readouterr().err
 
 
 def test_a_rollback_says_what_serves(deploying: Deploying, capsys: pytest.CaptureFixture[str]) -> None:

@@ -152,6 +152,14 @@ def test_an_endpoint_that_was_deleted_meanwhile_is_told_so() -> None:
         rollout(FakeSageMaker()).bring("new", [UPDATE], SERVES_OLD, {})
 
 
+def test_a_network_that_is_away_for_a_moment_ends_no_wait() -> None:
+    gone = EndpointConnectionError(endpoint_url="https://api.sagemaker.eu-west-1.amazonaws.com")
+    states = [state("Updating"), gone, gone, state("InService")]
+    bringing = rollout(FakeSageMaker(states=states))
+    bringing.bring("new", [UPDATE], SERVES_OLD, {})
+    assert not bringing.under_way
+
+
 def test_a_region_that_goes_away_leaves_the_deployment_under_way() -> None:
     gone = EndpointConnectionError(endpoint_url="http://127.0.0.1:4774")
     bringing = rollout(FakeSageMaker(states=[gone]))

@@ -28,6 +28,8 @@ _UNDONE_BY = {
 }
 _MOVES = {"CreateEndpoint": "Creating", "UpdateEndpoint": "Updating", "DeleteEndpoint": "Deleting"}
 _LAST_LINES = 30
+_FAILED_LOOKS = 10
+"""So many looks in a row may fail before the wait does."""
 
 Clients = Callable[[str], Any]
 """Gives the boto3 client of a service."""
@@ -89,8 +91,16 @@ class Rollout:
             if self._listening:
                 self._listening.go_along()
             time.sleep(self._pace.seconds)
-            found = self._inventory.endpoint(self._endpoint)
+            found = self._look_again()
         return found
+
+    def _look_again(self) -> dict[str, Any] | None:
+        """One who waits for minutes does not give up because the network was away for one."""
+        for _ in range(_FAILED_LOOKS):
+            with suppress(DeployError):
+                return self._inventory.endpoint(self._endpoint)
+            time.sleep(self._pace.seconds)
+        return self._inventory.endpoint(self._endpoint)
 
     def _make(self, call: Call) -> None:
         from botocore import xform_name

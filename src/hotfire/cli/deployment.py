@@ -94,11 +94,15 @@ def _destination(output: Output, env: DeployEnv, *, start: bool) -> Destination:
 
 @contextmanager
 def told_if_interrupted(output: Output, environment: Environment, deploying: Deployer) -> Iterator[None]:
-    """Say what goes on without us where Ctrl-C ends a wait."""
+    """Say what goes on without us where Ctrl-C, or a network that is gone, ends a wait."""
     try:
         yield
     except KeyboardInterrupt:
         output.if_interrupted = _left(environment, deploying)
+        raise
+    except DeployError as error:
+        if deploying.under_way:
+            error.advice = f"{error.advice} {_left(environment, deploying)}".strip()
         raise
 
 
