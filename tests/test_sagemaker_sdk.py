@@ -21,6 +21,8 @@ environments:
   local: {model_name: news}
   bucket: {model_name: news, instance_type: local, model_data_path: "s3://mine/news/model.tar.gz"}
   production: {model_name: news, instance_type: ml.m5.large, region: eu-west-1}
+  profiled: {model_name: news, instance_type: ml.m5.large, region: eu-west-1, profile: work}
+  imitation: {model_name: news, instance_type: ml.m5.large, region: eu-west-1, endpoint_url: "http://127.0.0.1:9"}
 """
 
 
@@ -141,3 +143,30 @@ def test_a_session_of_aws_is_of_the_users_own_settings(
     assert given["boto_session"].get_credentials().access_key == "AKIAUSER"
     assert given["sagemaker_client"].meta.endpoint_url == "https://api.sagemaker.eu-west-1.amazonaws.com"
     assert (given["default_bucket"], given["sagemaker_config"]) == (None, None)
+
+
+def test_all_clients_of_an_imitations_session_are_the_imitations(
+    version_2: None, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAUSER")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    given = closed(DeployEnv("imitation", config=config).session().given)
+    sts = given["boto_session"].client("sts", endpoint_url="https://sts.eu-west-1.amazonaws.com")
+    sts.close()
+    assert sts.meta.endpoint_url == "http://127.0.0.1:9"
+
+
+def test_in_a_shell_that_points_at_the_region_a_session_of_aws_has_nothing_of_it(
+    version_2: None, config: Path, at_home: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in at_home.exports().items():
+        monkeypatch.setenv(name, value)
+    credentials = tmp_path / "credentials"
+    credentials.write_text("[work]\naws_access_key_id = AKIAWORK\naws_secret_access_key = secret\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    given = closed(DeployEnv("profiled", config=config).session().given)
+    s3 = given["boto_session"].client("s3")
+    s3.close()
+    assert s3.meta.endpoint_url == "https://s3.eu-west-1.amazonaws.com"
+    assert given["boto_session"].get_credentials().access_key == "AKIAWORK"
+    assert given["sagemaker_config"] == {"SchemaVersion": "1.0"}
