@@ -351,7 +351,7 @@ class Session:
             self._observer.failed(error)
             return
         self._judge(examples, reloaded)
-        self._observer.ended(Result("", time.perf_counter() - begun, True, self._tried))
+        self._observer.ended(Result("tried again", time.perf_counter() - begun, True, self._tried))
 
     def _judge(self, examples: Sequence[Example], reloaded: Reloaded) -> None:
         tried = []

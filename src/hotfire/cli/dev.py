@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hotfire.cli import options, region
-from hotfire.cli.deployment import page, show_verdict
+from hotfire.cli.deployment import page, show_verdict, verdict_values
 from hotfire.cli.output import Output, duration
 from hotfire.environment import Environment, load
 from hotfire.errors import ConfigError, HotfireError
@@ -28,13 +28,13 @@ _KEYS = "r rerun · a accept answers · s save the last request · l logs · o o
     default=True,
     help="Whether an edit of the request's functions may go on with the loaded model.  [default: on]",
 )
-@click.pass_obj
+@options.json
 @options.environment
 def dev(output: Output, environment: Environment, keep_weights: bool) -> None:
-    """Serve the project in place; after every save, run the examples on it and show what changed.
+    """Serve the project in place, and run its examples after every save.
 
-    Every client of the local region reaches it under its endpoint's name. What was deployed there answers
-    again when this ends.
+    What changed is shown. Every client of the local region reaches it under its endpoint's name. What was
+    deployed there answers again when this ends.
     """
     from hotfire.dev import Session
 
@@ -96,6 +96,7 @@ class Screen:
             self._output.say(line)
         for tried in result.tried:
             self._show(tried)
+        self._output.item(_values(result))
 
     def printed(self, line: str) -> None:
         """The handler printed a line."""
@@ -131,12 +132,26 @@ def _result_lines(output: Output, result: Result) -> Iterator[str]:
     from datetime import datetime
 
     clock = output.paint(f"{datetime.now():%H:%M:%S}", dim=True)
-    reason = result.reason or ("loaded" if not result.failure else "not loaded")
+    reason = result.reason or ("not loaded" if result.failure else "loaded")
     if result.failure:
         yield f"{clock}  {output.paint('✗', fg='red', bold=True)} {reason}"
         yield from (f"  {line}" for line in (result.trace or result.failure).rstrip().splitlines())
         return
     yield f"{clock}  {reason}  {output.paint(duration(result.seconds), bold=True)}"
+
+
+def _values(result: Result) -> dict[str, object]:
+    """A reload as JSON has it."""
+    return {
+        "reason": result.reason,
+        "kept": result.kept,
+        "failure": result.failure,
+        "seconds": result.seconds,
+        "examples": [
+            {**verdict_values(tried.trial.verdict), "new": tried.is_new, "slower": tried.is_slower}
+            for tried in result.tried
+        ],
+    }
 
 
 @contextmanager
