@@ -48,9 +48,12 @@ class Container:
         self.gate = asyncio.Event()
         self.gate.set()
         self.serves = True
+        self.comes_up = asyncio.Event()
+        self.comes_up.set()
         self.load = 0
 
     async def variant(self, name: str, target: str | None) -> Variant:
+        await self.comes_up.wait()
         if not self.serves:
             raise ValidationError("not in service")
         return Variant(self.plan, [self])  # type: ignore[list-item]  # what is used of an instance
@@ -308,6 +311,18 @@ async def test_an_endpoint_of_the_same_name_begins_anew(world: World) -> None:
     for ticket in (old, new):
         await world.outcome(ticket)
     assert [request.body for request in world.container.requests] == [b"old", b"new"]
+
+
+async def test_an_endpoint_that_is_deleted_while_it_comes_up_gets_none(world: World) -> None:
+    world.container.comes_up.clear()
+    ticket = world.hand_in()
+    await asyncio.sleep(0)
+    world.dispatcher.abandon("e")
+    world.container.comes_up.set()
+    assert "was deleted" in await world.failure(ticket)
+    new = world.hand_in(b"new")
+    await world.outcome(new)
+    assert [request.body for request in world.container.requests] == [b"new"]
 
 
 async def test_what_waited_for_an_endpoint_that_is_gone_when_the_region_is_back_fails(world: World) -> None:

@@ -142,6 +142,16 @@ async def test_a_worker_that_waits_for_a_slow_client_is_not_overdue(hand: Hand) 
     job.end()
 
 
+async def test_a_worker_that_is_done_is_not_overdue_though_its_parts_are_not_taken(hand: Hand) -> None:
+    job = begun(hand, seconds=0.02)
+    rest = given(job, b"x" * CHUNK, b"y")
+    job.end()
+    job.finish({}, bytearray())
+    await asyncio.sleep(0.06)
+    assert hand.told == ["hold", "release"]
+    assert len(await collected(rest)) == 2
+
+
 async def test_each_part_gives_the_worker_its_time_anew(hand: Hand) -> None:
     job = begun(hand, seconds=1.0)
     given(job)

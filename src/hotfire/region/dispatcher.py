@@ -138,13 +138,15 @@ class Dispatcher:
             line.news.clear()
             for late in self._queue.expired(endpoint, line.begun, self._clock()):
                 self._fail(late, "The request expired: it waited longer than its RequestTTLSeconds.")
-            ticket = self._queue.after(endpoint, line.begun)
-            if ticket is None:
+            if self._queue.next_expiry(endpoint, line.begun) is None:
                 return
             variant = await self._serving(endpoint)
             if variant is None or len(line.in_hand) >= _capacity(variant):
                 await self._news(endpoint, line)
                 continue
+            ticket = self._queue.after(endpoint, line.begun)
+            if ticket is None:  # given up meanwhile
+                return
             line.begun = ticket.number
             task = asyncio.get_running_loop().create_task(self._handle(ticket, variant))
             line.in_hand.add(task)
