@@ -1,6 +1,6 @@
 from typing import Any
 
-from hotfire.autoscaling import SCALING_TAG, plan, removal
+from hotfire.autoscaling import SCALING_TAG, most, plan, removal
 from hotfire.environment import Autoscaling
 from hotfire.wanted import Wanted
 
@@ -73,3 +73,7 @@ def test_what_is_no_longer_wanted_ends() -> None:
 def test_what_somebody_else_registered_is_not_removed() -> None:
     assert removal("news", {}) == ()
     assert operations(removal("news", {SCALING_TAG: TAG})) == ["DeregisterScalableTarget"]
+
+
+def test_the_tag_says_how_many_instances_there_may_be() -> None:
+    assert (most({SCALING_TAG: TAG}), most({SCALING_TAG: ""}), most({})) == (4, 0, 0)

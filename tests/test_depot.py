@@ -11,7 +11,7 @@ from hotfire.bucket import Bucket
 from hotfire.deployment import Silence
 from hotfire.depot import Depot, parted
 from hotfire.destination import Placement
-from hotfire.errors import DeployError
+from hotfire.errors import ArchiveError, DeployError
 from hotfire.model_data import Entry, ModelData, Packed, tree_sha256
 
 NAME = "models"
@@ -137,6 +137,14 @@ def test_files_that_another_content_has_are_copied(account: Account) -> None:
         account.client.get_object(Bucket=NAME, Key=prefix + name)["Body"].read().decode() for name in "acd"
     ]
     assert bodies == ["1", "2", "3"]
+
+
+def test_a_file_that_changed_since_is_not_uploaded_under_its_old_hash(account: Account) -> None:
+    data = account.data(a="1")
+    data.entries[0].source.write_text("2")
+    with pytest.raises(ArchiveError, match="changed while it was read"):
+        account.put(account.depot(as_files=True), data)
+    assert f"f/{data.sha256}/files.json" not in account.keys
 
 
 def test_content_goes_with_its_last_user(account: Account) -> None:

@@ -62,6 +62,12 @@ def removal(endpoint: str, tags: Mapping[str, str]) -> tuple[Call, ...]:
     return () if now is None else (_deregister(endpoint, now),)
 
 
+def most(tags: Mapping[str, str]) -> int:
+    """How many instances the autoscaling of an endpoint may make; 0 without."""
+    now = _of_tag(tags.get(SCALING_TAG, ""))
+    return 0 if now is None else now.bounds.max
+
+
 def _of_wanted(wanted: Wanted) -> _Registered | None:
     if wanted.autoscaling is None:
         return None

@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hotfire import hosting, plan, project, roles
-from hotfire.autoscaling import SCALING_TAG
+from hotfire import autoscaling, hosting, plan, project, roles
 from hotfire.calls import Call
 from hotfire.deferred import Deferred, hand_in, wait
 from hotfire.deploy_env import SERVING, DeployEnv
@@ -213,7 +212,7 @@ class Deployer:
         now = hostings(there) if existing.status not in (None, "Failed") else ()
         then = hostings(goal.create_config["ProductionVariants"])
         most = goal.autoscaling.max if goal.autoscaling else 0
-        if now == then and (not most or existing.tags.get(SCALING_TAG)):
+        if now == then and most <= autoscaling.most(existing.tags):
             return ""
         return hosting.change(now, then, most, self._client("sagemaker").meta.region_name)
 
@@ -285,7 +284,9 @@ class Deployer:
             self._rollout().apply(calls)
         except DeployError as error:
             message = f"{self._name} is in service, but not all of it was done: {error.message}"
-            raise EndpointIncomplete(message, f"{error.advice} `hotfire deploy` tries it again.") from error
+            raise EndpointIncomplete(
+                message, f"{error.advice} The next deploy tries it again.".strip()
+            ) from error
 
     def _try_out(self, examples: list[Example]) -> Iterator[Verdict]:
         """Show the examples on the endpoint's page, and send each; one that does not get there fails."""

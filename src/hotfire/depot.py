@@ -10,6 +10,7 @@ Below the folder of `model_data_path`, for each content with the hash HASH:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
@@ -22,6 +23,7 @@ from hotfire.bucket import Bucket
 from hotfire.deployment import Report
 from hotfire.destination import Placement
 from hotfire.errors import DeployError
+from hotfire.hashes import changed, unreadable
 from hotfire.model_data import Entry, ModelData
 
 ARCHIVE, FILES, MANIFEST = "model.tar.gz", "files/", "files.json"
@@ -159,6 +161,7 @@ class Depot:
         sent = [entry for entry in missing if entry.place not in copies]
         with report.progress("Uploading", sum(entry.size for entry in sent)) as advance:
             for entry in sent:
+                _check(entry)
                 self._bucket.upload(entry.source, prefix + entry.place, advance)
         listed = {entry.place: entry.sha256 for entry in data.entries}
         self._bucket.write(self._key(data.identity, MANIFEST), json.dumps(listed).encode())
@@ -179,3 +182,14 @@ class Depot:
         except (DeployError, ValueError):
             return {}
         return listed if isinstance(listed, dict) else {}
+
+
+def _check(entry: Entry) -> None:
+    """Raise ArchiveError unless the file still holds what the content is named by."""
+    try:
+        with entry.source.open("rb") as source:
+            sha256 = hashlib.file_digest(source, "sha256").hexdigest()
+    except OSError as error:
+        raise unreadable(entry.source, error) from error
+    if sha256 != entry.sha256:
+        raise changed(entry.source)

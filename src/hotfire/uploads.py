@@ -90,7 +90,7 @@ def _send(client: Any, file: Path, target: Target, name: str, size: int, progres
     }
     count = -(-file.stat().st_size // size)
 
-    def send(number: int) -> dict[str, Any]:
+    def send(number: int) -> tuple[dict[str, Any], int]:
         with file.open("rb") as source:
             source.seek((number - 1) * size)
             block = source.read(size)
@@ -98,12 +98,14 @@ def _send(client: Any, file: Path, target: Target, name: str, size: int, progres
         part = there.get(number)
         if part is None or not _holds(part, block, checksum):
             part = client.upload_part(**upload, PartNumber=number, Body=block, ChecksumSHA256=checksum)
-        progress(len(block))
-        return {"PartNumber": number, "ETag": part["ETag"], "ChecksumSHA256": checksum}
+        return {"PartNumber": number, "ETag": part["ETag"], "ChecksumSHA256": checksum}, len(block)
 
+    parts = []
     pool = ThreadPoolExecutor(_AT_ONCE, "upload")
     try:
-        parts = list(pool.map(send, range(1, count + 1)))
+        for part, length in pool.map(send, range(1, count + 1)):
+            parts.append(part)
+            progress(length)
     finally:
         # What waits is not begun any more; what is on its way is not waited for, by Ctrl-C least of all.
         pool.shutdown(wait=False, cancel_futures=True)

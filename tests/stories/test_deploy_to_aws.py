@@ -427,6 +427,11 @@ def test_autoscaling_follows_the_endpoint(news: ProductionProject) -> None:
     assert "up to 3 by autoscaling" in done.stderr
     news.deploy()
     assert targets() == [("endpoint/news/variant/AllTraffic", 1, 3)]
+    news.configure(autoscaling={"min": 1, "max": 5, "target": 100})
+    more = news.hotfire("deploy", "--env", "production")
+    assert (more.returncode, targets()[0][2]) == (2, 3)
+    news.deploy()
+    assert targets() == [("endpoint/news/variant/AllTraffic", 1, 5)]
     assert news.hotfire("deploy", "--env", "production", "--dry-run").returncode == 0
     assert news.hotfire("delete", "--env", "production", "--yes").returncode == 0
     assert targets() == []
