@@ -675,3 +675,21 @@ def test_twenty_modules_are_decided_on_in_milliseconds() -> None:
         times.append(time.perf_counter() - begun)
     # Many times what it takes, so that a busy machine does not fail it; parsed anew it takes longer by far.
     assert sorted(times)[4] < 0.1
+
+
+NO_GRAD = "import torch\n" + MODEL + "@torch.no_grad()\n" + ASK
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "keep"),
+    [
+        ("return help_(data)", "return data", True),
+        ("@torch.no_grad()", "@torch.inference_mode()", False),
+        ("@torch.no_grad()", "@torch.enable_grad()", False),
+        ("return help_(data)", "yield help_(data)", False),
+        ("@torch.no_grad()\n", "", False),
+    ],
+)
+def test_what_torch_wraps_to_switch_gradients_may_change_within(old: str, new: str, keep: bool) -> None:
+    before = NO_GRAD + HELP
+    assert of_serve(before, before.replace(old, new)).keep is keep

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 from hotfire_worker import edits
 
@@ -153,3 +154,20 @@ def test_a_module_that_nobody_imported_is_read_later(code: Path) -> None:
     edit(code, "edited_unread", "def clean(text):\n    return 2\n", ["clean"])
     assert "edited_unread" not in sys.modules
     assert load(code, "edited_unread", "def clean(text):\n    return 3\n").clean("") == 3
+
+
+def test_what_a_decorator_has_wrapped_is_made_anew_within(code: Path) -> None:
+    source = (
+        "import torch\n\n@torch.no_grad()\ndef predict(x, more=1):\n    return x * more, x.requires_grad\n"
+    )
+    text = load(code, "edited_wrapped", source)
+    user = load(code, "edited_wrapper", "from edited_wrapped import predict\n")
+    edit(
+        code,
+        "edited_wrapped",
+        source.replace("x * more", "x + more").replace("more=1", "more=2"),
+        ["predict"],
+    )
+    assert user.predict is text.predict
+    assert user.predict(torch.ones(1, requires_grad=True))[0].tolist() == [3.0]
+    assert not user.predict(torch.ones(1, requires_grad=True))[0].requires_grad

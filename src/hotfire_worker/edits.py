@@ -15,6 +15,8 @@ Edit = Mapping[str, Any]
 or changed; `removed`: those that are gone."""
 
 _Path = Tuple[str, ...]
+_DEEPEST = 10
+"""So many decorators of one function are looked through."""
 
 
 def apply(edits: List[Edit]) -> None:
@@ -43,9 +45,7 @@ def _renew(module: ModuleType, edit: Edit) -> None:
         namespace.pop(name, None)
     for name, new in made.items():
         old = namespace.get(name)
-        if isinstance(old, FunctionType) and not old.__code__.co_freevars:
-            _become(old, new)
-        else:
+        if not (isinstance(old, FunctionType) and _become(old, new)):
             namespace[name] = new
     _move(namespace, compile(tree, namespace["__file__"], "exec", dont_inherit=True))
 
@@ -64,10 +64,24 @@ def _made(tree: ast.Module, names: List[str], namespace: Dict[str, Any]) -> Dict
     return {name: scratch[name] for name in names}
 
 
-def _become(old: FunctionType, new: FunctionType) -> None:
+def _become(old: FunctionType, new: FunctionType) -> bool:
+    """Let a function, or the one that decorators have wrapped, be the new one; whether it can be."""
+    (*above, old), (*above_new, new) = _unwrapped(old), _unwrapped(new)
+    if len(above) != len(above_new) or old.__code__.co_freevars or new.__code__.co_freevars:
+        return False
     old.__code__ = new.__code__
     old.__defaults__, old.__kwdefaults__ = new.__defaults__, new.__kwdefaults__
-    old.__annotations__, old.__doc__ = new.__annotations__, new.__doc__
+    for one in (*above, old):
+        one.__annotations__, one.__doc__ = new.__annotations__, new.__doc__
+    return True
+
+
+def _unwrapped(function: FunctionType) -> List[FunctionType]:
+    """A function, what it wraps, and so on."""
+    found = [function]
+    while isinstance(getattr(found[-1], "__wrapped__", None), FunctionType) and len(found) < _DEEPEST:
+        found.append(found[-1].__wrapped__)  # type: ignore[attr-defined]
+    return found
 
 
 def _move(namespace: Dict[str, Any], code: CodeType) -> None:
@@ -120,8 +134,5 @@ def _within(value: Any) -> Iterator[FunctionType]:
         yield from (one for one in accessors if isinstance(one, FunctionType))
         return
     value = getattr(value, "__func__", value)
-    seen = 0
-    while value is not None and seen < 10:
-        if isinstance(value, FunctionType):
-            yield value
-        value, seen = getattr(value, "__dict__", {}).get("__wrapped__"), seen + 1
+    if isinstance(value, FunctionType):
+        yield from _unwrapped(value)

@@ -77,7 +77,7 @@ class Comparison:
     def _bond(self, statement: Statement, module: Module) -> str:
         """What ties a function to more than its definition; empty if nothing does."""
         function = function_of(statement)
-        if function.decorators:
+        if not all(map(module.is_thin, function.decorators)):
             return "is decorated"
         if module.bound[function.name] > 1:
             return "is bound more than once"
@@ -127,7 +127,9 @@ class Comparison:
         is_toolkits = self._name == self._usage.entry and name in REQUESTS
         if not self._usage.serves(self._name, name):
             raise self._obstacle(f"{name} changed, and it cannot be seen who calls it", new)
-        if is_toolkits and was.flavour != is_now.flavour:
+        if was.decorator_texts != is_now.decorator_texts:
+            raise self._obstacle(f"the decorators of {name} changed", new)
+        if (is_toolkits or was.decorators) and was.flavour != is_now.flavour:
             raise self._obstacle(f"{name} was a {was.flavour} and is a {is_now.flavour}", new)
         if self._usage.unpickles is not None and self._name != self._usage.entry:
             by = self._usage.unpickles

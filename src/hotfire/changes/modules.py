@@ -43,9 +43,10 @@ _OPAQUE = frozenset(
 _DOCUMENTED = frozenset({"__doc__", "getdoc"})
 
 # Decorators that neither call a function when they get it nor hand it on.
+_THIN = frozenset({"torch.no_grad", "torch.inference_mode", "torch.enable_grad"})
 _NEUTRAL = frozenset(
     {
-        *("torch.no_grad", "torch.inference_mode", "torch.enable_grad"),
+        *_THIN,
         *("functools.lru_cache", "functools.cache"),
         *("contextlib.contextmanager", "contextlib.asynccontextmanager"),
         *("typing.no_type_check", "typing.final", "typing.overload"),
@@ -148,6 +149,10 @@ class Module:
     def is_neutral(self, decorator: Chain) -> bool:
         """Whether it is known to do nothing with a function but wrap it."""
         return any(name in _NEUTRAL for name in self.full_names(decorator))
+
+    def is_thin(self, decorator: Chain) -> bool:
+        """Whether it is known to keep nothing of a function but the function, as its `__wrapped__`."""
+        return any(name in _THIN for name in self.full_names(decorator))
 
     def full_names(self, parts: Chain) -> Iterator[str]:
         """What a name with attributes may be, through the module's own names for what it imports."""

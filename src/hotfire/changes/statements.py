@@ -33,6 +33,7 @@ class Function:
     name: str
     body: Code
     decorators: tuple[Chain, ...]
+    decorator_texts: tuple[str, ...]
     annotations: tuple[str, ...]
     annotation_code: Code
     has_literal_defaults: bool
@@ -138,6 +139,7 @@ def _function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Facts:
         name=node.name,
         body=read(node.body),
         decorators=tuple(map(_decorator, node.decorator_list)),
+        decorator_texts=tuple(map(ast.unparse, node.decorator_list)),
         annotations=tuple(map(ast.unparse, annotations)),
         annotation_code=read(annotations),
         has_literal_defaults=all(map(_is_literal, defaults)),
