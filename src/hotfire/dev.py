@@ -129,6 +129,7 @@ class Session:
         self._queue: SimpleQueue[Callable[[], None] | _Saved] = SimpleQueue()
         self._history: dict[str, deque[float]] = {}
         self._tried: tuple[Tried, ...] = ()
+        self._shown: tuple[Example, ...] = ()
         self._snapshot: Snapshot | None = None
         self._base: Snapshot | None = None
         self._generation = 0
@@ -340,6 +341,15 @@ class Session:
             self._base, self._generation = snapshot, reloaded.generation
         self._judge(snapshot.examples, reloaded)
         self._observer.ended(Result(reason, seconds, reloaded.kept, self._tried))
+        self._show(snapshot.examples)
+
+    def _show(self, examples: tuple[Example, ...]) -> None:
+        if self._shown != examples and self._lease is not None:
+            try:
+                self._lease.show(examples)
+            except RegionError as error:
+                self._observer.failed(error)
+            self._shown = examples
 
     def _rerun(self) -> None:
         if self._snapshot is None or self._lease is None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from hotfire.address import Address
 from hotfire.examples import Answer, Example, ExampleRequest
+from hotfire.invocation import page_examples
 from hotfire.snapshot import Snapshot
 
 LONGEST_LOAD = 3600.0
@@ -59,7 +60,7 @@ class Lease:
     def __init__(
         self, region: Address, endpoint: str, tags: Mapping[str, str], tell: Callable[[Event], None]
     ) -> None:
-        self._region = region
+        self._region, self._endpoint = region, endpoint
         self._tell = tell
         given = {"endpoint": endpoint, "pid": os.getpid(), "tags": dict(tags)}
         self._connection, self._stream = region.open("POST", "/_hotfire/lease", given)
@@ -90,6 +91,11 @@ class Lease:
         """Have what is live answer the examples; raises RegionError."""
         given = {"lease": self._id, "examples": [_as_json(example.request) for example in examples]}
         return _result(self._region.call("POST", "/_hotfire/try", given, timeout=LONGEST_LOAD))
+
+    def show(self, examples: Sequence[Example]) -> None:
+        """Offer the examples on the endpoint's page; raises RegionError."""
+        shown = {"endpoint": self._endpoint, "examples": page_examples(examples)}
+        self._region.call("POST", "/_hotfire/examples", shown)
 
     def last(self) -> tuple[ExampleRequest, Answer] | None:
         """The last request that a client sent, and its answer; raises RegionError."""

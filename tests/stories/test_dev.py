@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from queue import Empty, Queue
@@ -90,6 +92,14 @@ class Dev:
         self._lines.put(None)
 
 
+def until(get: Callable[[], str], is_there: Callable[[str], bool]) -> str:
+    """What is got when it is there."""
+    deadline = time.monotonic() + SECONDS
+    while not is_there(got := get()):
+        assert time.monotonic() < deadline, got
+    return got
+
+
 @pytest.fixture
 def written(project: Any) -> Any:
     """The project with a handler that says when it loads, and one example."""
@@ -140,6 +150,13 @@ def test_a_broken_save_is_what_clients_are_told_until_it_is_mended(written: Any,
 def test_an_example_that_is_saved_is_tried(written: Any, dev: Dev) -> None:
     written.write("examples/two.json", json.dumps({"request": {"body": [2]}, "expect": {"status": 200}}))
     dev.until("✓", "two")
+
+
+def test_its_page_offers_the_examples(written: Any, dev: Dev) -> None:
+    address = next(line for line in dev.said if "/e/" in line).split(" at ")[1]
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    page = until(lambda: opener.open(address).read().decode(), lambda page: "one" in page)
+    assert "[1]" in page
 
 
 def test_a_burst_of_saves_is_one(written: Any, dev: Dev) -> None:
