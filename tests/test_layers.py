@@ -28,6 +28,7 @@ ROWS = (
     ("endpoint_logs", "destination", "bucket", "roles", "packed", "holdings"),
     ("init.*", "init"),
     ("preflight.*", "preflight"),
+    ("bench.*", "bench"),
     ("inventory", "deployment"),
     ("region.leases", "region.dispatcher"),
     ("region.absent", "region.private", "region.runtime", "region.control", "region.identity"),

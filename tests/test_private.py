@@ -43,6 +43,13 @@ class Unleased:
     def last(self, params: Mapping[str, Any]) -> None: ...
 
 
+class Workers:
+    """This process answers for the endpoint `ours`."""
+
+    def pids(self, name: str) -> list[int]:
+        return [os.getpid()] if name == "ours" else []
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path / "region.sqlite") as store:
@@ -62,7 +69,7 @@ def stopped() -> list[bool]:
 @pytest.fixture
 def private(tmp_path: Path, store: Store, host: Host, stopped: list[bool]) -> Private:
     trees = Trees(tmp_path / "model-data")
-    return Private(KEY, store, trees, host, Entries(), Unleased(), lambda: stopped.append(True))
+    return Private(KEY, store, trees, host, Entries(), Unleased(), Workers(), lambda: stopped.append(True))
 
 
 def manifest(folder: Path, files: dict[str, str]) -> dict[str, Any]:
@@ -138,3 +145,10 @@ def test_another_request_is_refused(private: Private, method: str, path: str) ->
 
 def test_a_route_leads_to_its_method(private: Private) -> None:
     assert private.route("POST", "/_hotfire/warm") == private.warm
+
+
+def test_the_memory_of_who_answers_is_told(private: Private) -> None:
+    (found,) = asyncio.run(private.workers({"endpoint": "ours"}))
+    assert found["pid"] == os.getpid()
+    assert 0 < found["own"] <= found["resident"]
+    assert asyncio.run(private.workers({"endpoint": "another"})) == []

@@ -66,3 +66,9 @@ def hourly(instance_type: str, region: str) -> Price | None:
     table, as_of = _TABLES.get(region, ({}, date.min))
     usd = table.get(instance_type)
     return None if usd is None else Price(usd, as_of)
+
+
+def priced(region: str) -> tuple[str, ...]:
+    """The instance types whose price is known for that region."""
+    table, _ = _TABLES.get(region, ({}, date.min))
+    return tuple(table)

@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "deploy": ("deploy", "Deploy the project, to this machine if no other environment is named."),
     "test": ("ask", "Send the examples to the endpoint and compare its answers."),
     "invoke": ("ask", "Send one request to the endpoint."),
+    "bench": ("bench", "Put load on the endpoint; say how many of which instance it takes."),
     "status": ("endpoint", "Show what is deployed."),
     "logs": ("endpoint", "Show what the model printed."),
     "rollback": ("deploy", "Go back to the version before."),

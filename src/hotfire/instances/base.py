@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from hotfire.errors import LoadFailed
 
@@ -18,8 +18,22 @@ Output = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Container:
+    """In what an instance is to be a container. `memory` in bytes; None is as much as the machine has.
+
+    `sized_as` says whose memory and processors these are.
+    """
+
+    image: str
+    sized_as: str = ""
+    memory: int | None = None
+    processors: int | None = None
+    gpus: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
-    """What an instance is to host. Times in seconds.
+    """What an instance is to host, in a container if one is named. Times in seconds.
 
     `project`, if it is given, is whose imports are learned, so that the next load is spared them.
     """
@@ -30,6 +44,8 @@ class Spec:
     python: Path
     startup_timeout: float
     project: str = ""
+    endpoint: str = ""
+    container: Container | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +64,17 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An invocation as it reaches a container; `limit` is the longest that the service waits, in seconds."""
+    """An invocation as it reaches a container; `limit` is the longest that the service waits, in seconds.
+
+    Of one that is `examined`, whoever sent it is told what is found about its failure, besides the answer.
+    """
 
     id: str
     headers: Mapping[str, str]
     body: bytes
     limit: float = 60.0
     query: str = ""
+    examined: bool = False
 
 
 class Parts(Protocol):
@@ -75,7 +95,8 @@ class Parts(Protocol):
 class Answer:
     """What the container answered, and how long each function of the handler took, in seconds.
 
-    `rest` is what follows the body in an answer that comes in parts; whoever takes it closes it.
+    `rest` is what follows the body in an answer that comes in parts; whoever takes it closes it. `findings`
+    are those about an examined request: `failure`, as `hotfire_worker.findings` has it, or `doubts`.
     """
 
     status: int
@@ -83,6 +104,7 @@ class Answer:
     body: bytes
     times: Mapping[str, float] = field(default_factory=dict)
     rest: Parts | None = None
+    findings: Mapping[str, Any] | None = None
 
 
 class Instance(Protocol):
@@ -91,6 +113,10 @@ class Instance(Protocol):
     @property
     def load(self) -> int:
         """How many requests it has in hand or waiting."""
+
+    @property
+    def pids(self) -> Sequence[int]:
+        """The processes that answer, as far as they are this machine's."""
 
     async def start(self) -> None:
         """Load the model and be ready to answer; raises `LoadFailed`."""

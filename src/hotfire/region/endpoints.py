@@ -29,6 +29,10 @@ class Lent(Protocol):
     def variant(self, name: str | None) -> Variant:
         """The variant named, or one by weight."""
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes that answer."""
+
     async def stop(self) -> None:
         """End, after the requests in hand are answered."""
 
@@ -99,6 +103,12 @@ class Endpoints:
         """The ProductionVariantSummary of every variant that serves."""
         life = self._lives.get(name)
         return life.fleet.summaries() if life and life.fleet else []
+
+    def pids(self, name: str) -> list[int]:
+        """The processes that answer for an endpoint."""
+        life = self._lives.get(name)
+        serving = life and (life.lent or life.fleet)
+        return list(serving.pids) if serving else []
 
     async def variant(self, name: str, target: str | None) -> Variant:
         """The variant that is to answer an invocation; raises ValidationError if none can."""

@@ -78,6 +78,11 @@ class Variant:
         """The one with the least to do."""
         return min(self._instances, key=lambda instance: instance.load)
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes that answer."""
+        return [pid for instance in self._instances for pid in instance.pids]
+
     async def stop(self) -> None:
         """Stop all instances when their requests are answered."""
         await asyncio.gather(*(instance.stop() for instance in self._instances))
@@ -147,6 +152,11 @@ class Fleet:
         """Every variant as DescribeEndpoint shows it."""
         return [variant.summary() for variant in self._variants]
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes that answer."""
+        return [pid for variant in self._variants for pid in variant.pids]
+
     async def stop(self) -> None:
         """Stop every variant when its requests are answered."""
         await asyncio.gather(*(variant.stop() for variant in self._variants))
@@ -159,6 +169,7 @@ class Broken:
         self.reason = failure.message
         plan = VariantPlan(variant, 1.0, 1, "", "", {}, "", 0.0)
         self._variant = Variant(plan, [_BrokenInstance(failure)])
+        self.pids: list[int] = []
 
     def variant(self, name: str | None) -> Variant:
         """What answers for the variant."""
@@ -172,6 +183,7 @@ class _BrokenInstance:
     """Answers as the container does whose model cannot be loaded."""
 
     load = 0
+    pids = ()
 
     def __init__(self, failure: LoadFailed) -> None:
         self._answer = failed_load(failure)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 from hotfire import __version__
 from hotfire.address import Key, prove
 from hotfire.errors import ArchiveError, UsageError
+from hotfire.instances.memory import footprint
 from hotfire.model_data import Entry
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
@@ -30,6 +32,13 @@ class Entries(Protocol):
 
     def issue(self) -> str:
         """A token that opens the console once."""
+
+
+class Workers(Protocol):
+    """Knows who answers."""
+
+    def pids(self, name: str) -> list[int]:
+        """The processes that answer for an endpoint."""
 
 
 class Leases(Protocol):
@@ -59,10 +68,11 @@ class Private:
         host: Warm,
         entries: Entries,
         leases: Leases,
+        workers: Workers,
         stop: Callable[[], None],
     ) -> None:
         self._key, self._store, self._trees, self._host = key, store, trees, host
-        self._entries, self._stop = entries, stop
+        self._entries, self._workers, self._stop = entries, workers, stop
         self.routes: Mapping[tuple[str, str], Route] = {
             ("POST", "/_hotfire/warm"): self.warm,
             ("POST", "/_hotfire/trees"): self.admit_tree,
@@ -72,6 +82,7 @@ class Private:
             ("POST", "/_hotfire/reload"): leases.reload,
             ("POST", "/_hotfire/try"): leases.try_again,
             ("POST", "/_hotfire/last"): leases.last,
+            ("POST", "/_hotfire/workers"): self.workers,
             ("POST", "/_hotfire/stop"): self.stop,
         }
 
@@ -102,6 +113,12 @@ class Private:
     def entry(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """A token that opens the console once in a browser."""
         return {"token": self._entries.issue()}
+
+    async def workers(self, params: Mapping[str, Any]) -> list[dict[str, int]]:
+        """The processes that answer for an endpoint, and the memory of each in bytes."""
+        pids = self._workers.pids(params["endpoint"])
+        found = await asyncio.to_thread(lambda: [footprint(pid) for pid in pids])
+        return [asdict(one) for one in found if one is not None]
 
     def stop(self, params: Mapping[str, Any]) -> None:
         """End the region, requests in hand answered."""

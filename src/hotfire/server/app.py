@@ -109,7 +109,9 @@ class Region:
         self.objects = ObjectServer(home, buckets, self._census, self._gate, environment)
         visitors = Visitors(key, port)
         self._console = Console(self._store, runtime, visitors)
-        self._private = Private(key, self._store, self._trees, instances, visitors, self._leases, self.stop)
+        self._private = Private(
+            key, self._store, self._trees, instances, visitors, self._leases, self._endpoints, self.stop
+        )
         self._flusher: asyncio.Task[None] | None = None
         self._reading: set[asyncio.Task[Any] | None] = set()
         self.on_stop: Callable[[], None] = lambda: None
