@@ -14,12 +14,14 @@ HotfireError                      the user can mend it: one message, one next st
 │   └── StoreError                its database is of a newer version, or cannot be opened
 ├── DeployError                   a call of the plan that failed
 │   ├── ForeignEndpoint           the endpoint is another project's
+│   ├── Unreachable               nothing there answers any request
 │   ├── EndpointFailed            it did not come into service
 │   └── EndpointIncomplete        it did, but what it needs besides failed
 ├── PackageMissing                a package that is not installed in this Python
 ├── UsageError                    exit 2
 ├── InstanceError                 what hosts a variant, as `endpoints` sees it
 │   ├── LoadFailed                the handler could not load; carries its traceback
+│   ├── EngineError               what runs containers is not there, or refuses
 │   ├── WorkerDied                with a request in hand
 │   ├── DeadlineExceeded          a request took longer than it may
 │   ├── StreamBroken              an answer that broke off in the middle
@@ -49,6 +51,7 @@ HotfireError                      the user can mend it: one message, one next st
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -138,6 +141,10 @@ class ForeignEndpoint(DeployError):
     """The endpoint belongs to another project."""
 
 
+class Unreachable(DeployError):
+    """Where requests are sent to nothing answers, whatever the request."""
+
+
 class EndpointFailed(DeployError):
     """The endpoint did not come into service."""
 
@@ -161,11 +168,18 @@ class InstanceError(HotfireError):
 
 
 class LoadFailed(InstanceError):
-    """The handler could not be loaded. `trace` is the whole traceback, as Python prints it."""
+    """The handler could not be loaded. `trace` is the whole traceback, as Python prints it.
 
-    def __init__(self, message: str, trace: str = "") -> None:
+    `findings`, if there are any, are what `hotfire_worker.findings` has about it.
+    """
+
+    def __init__(self, message: str, trace: str = "", findings: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
-        self.trace = trace
+        self.trace, self.findings = trace, findings
+
+
+class EngineError(InstanceError):
+    """The engine that runs containers cannot be reached, or cannot do what it is asked for."""
 
 
 class WorkerDied(InstanceError):

@@ -9,7 +9,7 @@ import traceback
 from functools import partial
 from typing import Any, Dict, List, Optional
 
-from hotfire_worker import imports, output, worker
+from hotfire_worker import findings, imports, output, worker
 from hotfire_worker.parent import Parent, settle
 from hotfire_worker.requirements import unmet
 from hotfire_worker.service import Service
@@ -99,7 +99,10 @@ def _load(spec: Spec, channel: Channel) -> Optional[Service]:
         service = Service(spec["model_dir"])
     except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt too: it cannot serve
         message = ". ".join(part for part in (_message(error), wanting) if part)
-        channel.send({"event": "failed", "message": message, "trace": _text(_trace(error))})
+        found = findings.of_error(error, spec["model_dir"])
+        channel.send(
+            {"event": "failed", "message": message, "trace": _text(_trace(error)), "findings": found}
+        )
         return None
     unsafe = "processes are not forked here" if spec["alone"] else _why_not_fork(threads)
     seconds = time.perf_counter() - started

@@ -7,8 +7,9 @@ import re
 import sys
 import time
 import traceback
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
+from hotfire_worker import findings
 from hotfire_worker.context import Context, RequestProcessor
 from hotfire_worker.edits import Edit, apply
 from hotfire_worker.fields import BadRequest, read_fields
@@ -50,6 +51,9 @@ class Service:
         self._stopwatch = Stopwatch()
         toolkit.signature = self._stopwatch
         self._transformer = toolkit.Transformer(DefaultPytorchInferenceHandler())
+        self._transformer.handle_error = self._handle_error
+        self._model_dir = model_dir
+        self._findings: Optional[Dict[str, Any]] = None
         self._transformer.validate_and_initialize(model_dir=model_dir, context=self._context)
 
     def edit(self, edits: List[Edit]) -> None:
@@ -61,11 +65,12 @@ class Service:
 
     def answer(self, header: Header, body: bytearray) -> Answer:
         """One request's answer, as AWS's stack would give it."""
+        self._examine(header)
         try:
             result, request = self._ask(header, body)
         except Refused as refused:
-            return refused.answer
-        return _encode(result, request, self._stopwatch.times())
+            return self._examined(refused.answer)
+        return self._examined(self._encode(result, request))
 
     def stream(self, header: Header, body: bytearray) -> Frames:
         """One request's answer in parts, if the handler returns an iterator; else whole, in one frame.
@@ -73,22 +78,23 @@ class Service:
         An iterator that fails before its first part is answered as a function that fails. Closing the frames
         closes the iterator.
         """
+        self._examine(header)
         try:
             result, request = self._ask(header, body)
         except Refused as refused:
-            yield refused.answer
+            yield self._examined(refused.answer)
             return
         if not isinstance(result, Iterator):
-            yield _encode(result, request, self._stopwatch.times())
+            yield self._examined(self._encode(result, request))
             return
         try:
             following = pieces(result)
             try:
                 first = next(following, b"")
             except Exception as error:  # noqa: BLE001  # the handler's
-                yield _encode(self._failure(error, request), request, self._stopwatch.times())
+                yield self._examined(self._encode(self._failure(error, request), request))
                 return
-            head, start = _encode(first, request, self._stopwatch.times(), more=True)
+            head, start = self._examined(self._encode(first, request, more=True))
             yield head, start
             if "more" in head:
                 yield from rest(following)
@@ -100,6 +106,8 @@ class Service:
         try:
             fields = read_fields(_content_type(header["headers"]), header["query"], body)
         except BadRequest as error:
+            if self._findings is not None:
+                self._findings["failure"] = findings.of_reason(error.message)
             raise Refused(_refusal(error.status, error.message, error.kind)) from error
         kinds = {name: {"content-type": kind} for name, (kind, _) in fields.items()}
         request = self._context.begin(header["id"], {**kinds, **header["headers"]})
@@ -108,6 +116,7 @@ class Service:
             data = {name: value for name, (_, value) in fields.items()}
             results = self._transformer.transform([data], self._context)
         except Exception as error:  # the toolkit catches what handlers raise; this is its own stumbling
+            self._note(error)
             raise Refused(_stumbled(error)) from error
         return results[0], request
 
@@ -122,6 +131,67 @@ class Service:
         answers: List[str] = self._transformer.handle_error(self._context, error, trace)
         return answers[0]
 
+    def _encode(self, result: Any, request: RequestProcessor, more: bool = False) -> Answer:
+        """What a handler returned as an answer, to which parts are to be added if `more`."""
+        try:
+            header = {
+                "status": _status(request),
+                "headers": _headers(request.get_response_headers()),
+                "times": self._stopwatch.times(),
+            }
+            if more:
+                header["more"] = True
+            return header, _body(result)
+        except Unsupported as error:
+            self._note_unsent(result, error)
+            if isinstance(result, Iterator):
+                sys.stderr.write(
+                    f"hotfire: {error}: only InvokeEndpointWithResponseStream takes it in parts\n"
+                )
+            else:
+                traceback.print_exc()
+            return _refusal(503, "Unsupported model output data type.")
+        except Exception as error:  # noqa: BLE001  # a value may refuse in any way to become bytes
+            self._note_unsent(result, error)
+            traceback.print_exc()
+            sys.stderr.write(f"hotfire: the answer cannot be sent: {error}\n")
+            return _refusal(500, "Worker died.")
+
+    def _handle_error(self, context: Context, error: Any, trace: str) -> Any:
+        """Stands before the toolkit's own, which is called while what the handler raised is handled."""
+        raised = sys.exc_info()[1]
+        if raised is not None:
+            self._note(raised)
+        return type(self._transformer).handle_error(context, error, trace)
+
+    def _examine(self, header: Header) -> None:
+        """From now on, look at what befalls a request if its sender wants to be told."""
+        self._findings = {} if "examined" in header else None
+        self._stopwatch.looks_on = self._findings is not None
+
+    def _note(self, error: BaseException) -> None:
+        if self._findings is not None:
+            self._findings["failure"] = findings.of_error(error, self._model_dir)
+
+    def _note_unsent(self, result: Any, error: Exception) -> None:
+        if self._findings is not None:
+            self._findings["failure"] = findings.of_answer(result, str(error))
+
+    def _examined(self, answer: Answer) -> Answer:
+        """The answer with what was found, if anybody wants to know."""
+        if self._findings is None:
+            return answer
+        header, body = answer
+        if "failure" not in self._findings:
+            self._findings["doubts"] = findings.doubts(self._transformer._model, self._prediction())
+        self._stopwatch.start()  # which keeps nothing of the request any longer
+        return {**header, "findings": self._findings}, body
+
+    def _prediction(self) -> Any:
+        """What `output_fn` was given, None if there is none."""
+        called, arguments = self._stopwatch.last
+        return arguments[0] if arguments and called == self._transformer._output_fn else None
+
 
 class Stopwatch:
     """Notes when each function of the handler begins.
@@ -133,9 +203,14 @@ class Stopwatch:
     def __init__(self) -> None:
         self._known: Dict[Any, inspect.Signature] = {}
         self._begun: List[Tuple[str, float]] = []
+        self.looks_on = False
+        """Whether to keep what the functions are called with: `last` is the latest call."""
+        self.last: Tuple[Any, Any] = (None, ())
 
     def __call__(self, function: Any) -> inspect.Signature:
         """The function's signature."""
+        if self.looks_on:
+            self.last = function, sys._getframe(1).f_locals.get("argv", ())
         self._begun.append((getattr(function, "__name__", "handler"), time.perf_counter()))
         try:
             return self._known[function]
@@ -151,6 +226,7 @@ class Stopwatch:
     def start(self) -> None:
         """Forget the last request."""
         self._begun.clear()
+        self.last = None, ()
 
     def times(self) -> Dict[str, float]:
         """Seconds from each function's beginning to the next one's, the last one's to now."""
@@ -167,29 +243,6 @@ def _content_type(headers: Dict[str, str]) -> str:
         if name.lower() == "content-type":
             return value
     return ""
-
-
-def _encode(result: Any, request: RequestProcessor, times: Dict[str, float], more: bool = False) -> Answer:
-    """What a handler returned as an answer, to which parts are to be added if `more`."""
-    try:
-        header = {
-            "status": _status(request),
-            "headers": _headers(request.get_response_headers()),
-            "times": times,
-        }
-        if more:
-            header["more"] = True
-        return header, _body(result)
-    except Unsupported as error:
-        if isinstance(result, Iterator):
-            sys.stderr.write(f"hotfire: {error}: only InvokeEndpointWithResponseStream takes it in parts\n")
-        else:
-            traceback.print_exc()
-        return _refusal(503, "Unsupported model output data type.")
-    except Exception as error:  # noqa: BLE001  # a value may refuse in any way to become bytes
-        traceback.print_exc()
-        sys.stderr.write(f"hotfire: the answer cannot be sent: {error}\n")
-        return _refusal(500, "Worker died.")
 
 
 def _status(request: RequestProcessor) -> int:

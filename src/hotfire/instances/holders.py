@@ -14,6 +14,9 @@ from hotfire.instances.channel import ControlChannel
 from hotfire_worker.edits import Edit
 from hotfire_worker.wire import Header
 
+_SECONDS_TO_SAY_HOW = 1.0
+"""A holder that has not said how a worker ended by then will not."""
+
 
 class Census(Protocol):
     """Knows of each process that leads a group, so that a later region can end what is left of it."""
@@ -45,6 +48,7 @@ class Holder:
         self.imported: Sequence[str] = ()
         """The third-party modules that the handler was the first to import."""
         self._loaded: asyncio.Future[None] = loop.create_future()
+        self._ends: dict[int, asyncio.Future[int]] = {}
         self._on_lost = on_lost
         self.control = ControlChannel(self._event, self._lost)
 
@@ -61,6 +65,16 @@ class Holder:
         answer = await self.control.call({"command": command, "edits": list(edits)}, [descriptor])
         return int(answer["pid"])
 
+    async def ended(self, pid: int) -> int | None:
+        """How a worker that it forked has ended, as `os.wait` has it; None if it does not say soon."""
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._end_of(pid)), _SECONDS_TO_SAY_HOW)
+        except TimeoutError:
+            return None
+
+    def _end_of(self, pid: int) -> asyncio.Future[int]:
+        return self._ends.setdefault(pid, asyncio.get_running_loop().create_future())
+
     def kill(self) -> None:
         """End it, its workers, and whatever the handler started in them."""
         self.control.close()
@@ -69,13 +83,15 @@ class Holder:
                 os.killpg(self.pid, signal.SIGKILL)
 
     def _event(self, header: Header) -> None:
-        if self._loaded.done():
+        if header["event"] == "end":
+            self._end_of(header["pid"]).set_result(header["status"])
+        elif self._loaded.done():
             return
-        if header["event"] == "loaded":
+        elif header["event"] == "loaded":
             self.unsafe, self.imported = header["unsafe"], header["imported"]
             self._loaded.set_result(None)
         elif header["event"] == "failed":
-            self._refuse(LoadFailed(header["message"], header["trace"]))
+            self._refuse(LoadFailed(header["message"], header["trace"], header["findings"]))
 
     def _refuse(self, error: LoadFailed) -> None:
         self._loaded.set_exception(error)

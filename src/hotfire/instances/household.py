@@ -59,6 +59,10 @@ class Household:
         holder, command = await self._employer(threads)
         return await holder.employ(command, descriptor, edits)
 
+    async def ended(self, pid: int) -> int | None:
+        """How a worker has ended, as `os.wait` has it; None where nobody knows."""
+        return await self.holders[0].ended(pid) if self.forks else None
+
     def distrust_forks(self) -> None:
         """A forked worker did not come up: from now on each loads the model itself."""
         if self._zygote is not None:

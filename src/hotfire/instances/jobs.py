@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar, Protocol, Self
 
 from hotfire.errors import InstanceError, StreamBroken
@@ -59,7 +60,7 @@ class Job:
 
     def finish(self, header: Header, body: bytearray) -> None:
         """The answer came, or the last of it."""
-        self.settle(Answer(header["status"], header["headers"], bytes(body), header["times"]))
+        self.settle(_answer(header, body))
 
     def end(self) -> None:
         """No worker has it in hand any more."""
@@ -76,6 +77,11 @@ class Job:
         """Give the error, if anybody still waits."""
         if not self.future.done():
             self.future.set_exception(error)
+
+
+def _answer(header: Header, body: bytearray) -> Answer:
+    times, findings = header["times"], header.get("findings")
+    return Answer(header["status"], header["headers"], bytes(body), times, findings=findings)
 
 
 class StreamJob(Job):
@@ -111,9 +117,7 @@ class StreamJob(Job):
             self._rest.feed(bytes(body))
         elif not self.future.done():
             self._rest = Rest(self)
-            self.future.set_result(
-                Answer(header["status"], header["headers"], bytes(body), header["times"], self._rest)
-            )
+            self.future.set_result(replace(_answer(header, body), rest=self._rest))
 
     def finish(self, header: Header, body: bytearray) -> None:
         """Give the answer, or end the one that was given in parts."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from hotfire.instances.settings import ServerSettings
 from hotfire.instances.workers import Worker
 from hotfire.instances.zygotes import ZygoteKey, Zygotes
 from hotfire_worker.edits import Edit
+from hotfire_worker.findings import of_reason
 from hotfire_worker.service import refusal_body
 
 _PATIENCE = (0.0, 0.1, 0.5, 2.0, 5.0)
@@ -40,6 +43,7 @@ class ProcessInstance:
         self._staffing = asyncio.Lock()
         self._furnishing: asyncio.Task[None] | None = None
         self._recovery: asyncio.Task[None] | None = None
+        self._inquests: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._is_owner = True
         self._quiet = asyncio.Event()
@@ -88,18 +92,18 @@ class ProcessInstance:
     async def invoke(self, request: Request) -> Answer:
         """Answer a request; raises `DeadlineExceeded` past its limit, `QueueFull` when too many wait."""
         if len(request.body) > self._settings.max_request:
-            return Answer(413, {}, b"")
+            return self._too_large(request)
         job = Job(request, self._expire)
         self._enter(job)
-        return self._fitting(await job.future)
+        return self._fitting(await job.future, request)
 
     async def stream(self, request: Request) -> Answer:
         """Answer a request as `invoke` does, but in parts where the handler returns an iterator."""
         if len(request.body) > self._settings.max_request:
-            return Answer(413, {}, b"")
+            return self._too_large(request)
         job = StreamJob(request, self._expire)
         self._enter(job)
-        return self._fitting(await job.future)
+        return self._fitting(await job.future, request)
 
     def _enter(self, job: Job) -> None:
         """Have a request answered, at once or when its turn comes; raises QueueFull."""
@@ -111,18 +115,25 @@ class ProcessInstance:
         if not self._workers:
             self._recover()
 
-    def _fitting(self, answer: Answer) -> Answer:
+    def _too_large(self, request: Request) -> Answer:
+        size, most = len(request.body), self._settings.max_request
+        reason = f"the request of {size} bytes is over TS_MAX_REQUEST_SIZE, {most}"
+        return _because(reason, Answer(413, {}, b""), request)
+
+    def _fitting(self, answer: Answer, request: Request) -> Answer:
         """The answer, unless it is longer than the container lets through."""
         most = self._settings.max_response
         if len(answer.body) <= most:
             return answer
-        return _server_error(f"The answer of {len(answer.body)} bytes is over TS_MAX_RESPONSE_SIZE, {most}.")
+        reason = f"The answer of {len(answer.body)} bytes is over TS_MAX_RESPONSE_SIZE, {most}."
+        return _because(reason, _server_error(reason), request)
 
     async def stop(self) -> None:
         """End, after the requests in hand are answered."""
         self._stopping = True
         if self._is_owing():
             await self._quiet.wait()
+        await asyncio.gather(*self._inquests)
         tasks = [task for task in (self._furnishing, self._recovery) if task is not None]
         if self._recovery is not None:
             self._recovery.cancel()
@@ -192,12 +203,29 @@ class ProcessInstance:
         if worker.jobs:
             job = worker.jobs.popleft()
             job.end()
-            job.settle(_server_error("Worker died."))
+            self._settle_lost(job, worker)
         self._waiting.extendleft(reversed(worker.jobs))
         worker.jobs.clear()
         if not self._stopping or self._waiting:
             self._recover(not worker.has_answered)
         self._dispatch()
+
+    def _settle_lost(self, job: Job, worker: Worker) -> None:
+        """Answer a request with which its worker ended; if it is examined, when it is known how."""
+        answer = _server_error("Worker died.")
+        if not job.request.examined:
+            job.settle(answer)
+            return
+        limit = min(self._settings.response_timeout, job.request.limit)
+        late = limit if worker.seconds >= limit else None
+
+        async def inquire() -> None:
+            status = await self._household.ended(worker.pid)
+            job.settle(_because(_end(status, late, worker.lacked_memory), answer, job.request))
+
+        inquest = asyncio.ensure_future(inquire())
+        self._inquests.add(inquest)
+        inquest.add_done_callback(self._inquests.discard)
 
     def _expire(self, job: Job) -> None:
         """The service waits no longer."""
@@ -250,6 +278,26 @@ class ProcessHost:
     async def close(self) -> None:
         """End the zygotes."""
         self._zygotes.close()
+
+
+def _end(status: int | None, late: float | None, lacked_memory: bool) -> str:
+    """How a worker ended: its status as `os.wait` has it, the limit that it overran, in seconds."""
+    if late is not None:
+        return f"the handler had no answer within {late:g} s, and its process was ended"
+    if status is None:
+        return "the process that answers has ended"
+    if not os.WIFSIGNALED(status):
+        code = os.waitstatus_to_exitcode(status)
+        return f"the process that answers has ended, with exit code {code}"
+    number = os.WTERMSIG(status)
+    names = {one.value: f" ({one.name})" for one in signal.Signals}
+    seems = ", it seems for want of memory" if lacked_memory else ""
+    return f"the process that answers was killed by signal {number}{names.get(number, '')}{seems}"
+
+
+def _because(reason: str, answer: Answer, request: Request) -> Answer:
+    """The answer, with its reason for whoever examines the request."""
+    return replace(answer, findings={"failure": of_reason(reason)}) if request.examined else answer
 
 
 def _server_error(message: str) -> Answer:

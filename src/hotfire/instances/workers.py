@@ -71,7 +71,14 @@ class Worker:
             self._begin()
         request = job.request
         header = {"id": request.id, "headers": dict(request.headers), "query": request.query, **job.mark}
+        if request.examined:
+            header["examined"] = True
         self._protocol.send(header, request.body)
+
+    @property
+    def seconds(self) -> float:
+        """For how long it has had its request in hand."""
+        return time.monotonic() - self._begun
 
     def kill(self) -> None:
         """End it at once."""

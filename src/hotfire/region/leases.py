@@ -8,7 +8,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from hotfire.address import REGION_NAME
@@ -18,7 +18,7 @@ from hotfire.model_data import entries_of
 from hotfire.region.blueprints import Blueprints
 from hotfire.region.endpoints import Endpoints
 from hotfire.region.fleet import Broken, Fleet
-from hotfire.region.recording import Recorded
+from hotfire.region.recording import Recorded, unanswered
 from hotfire.region.runtime import REAL_TIME_SECONDS, container_request
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
@@ -32,6 +32,8 @@ _ACCOUNT = "000000000000"
 _ROLE = f"arn:aws:iam::{_ACCOUNT}:role/hotfire-local"
 _MOST_EVENTS = 10_000
 """So many wait for a client that does not read; the oldest go first."""
+_SHOWN_BYTES = 400
+"""Of a request that failed."""
 
 
 Event = dict[str, Any] | None
@@ -143,7 +145,8 @@ class Leases:
             except LoadFailed as error:
                 lease.generation += 1
                 self._go_live(lease, Broken(VARIANT, error))
-                return {"failure": {"message": error.message, "trace": error.trace}}
+                found = error.findings
+                return {"failure": {"message": error.message, "trace": error.trace, "findings": found}}
         ready = time.perf_counter()
         try:
             answers = await _tried(fleet, params)
@@ -206,7 +209,10 @@ class Leases:
 
     def _go_live(self, lease: Lease, fleet: Fleet | Broken) -> None:
         def keep(request: Request, answer: Answer) -> None:
-            lease.last = request, answer
+            if answer.status:
+                lease.last = request, answer
+            if answer.findings is not None and "failure" in answer.findings:
+                lease.tell(_failed(request, answer.status, answer.findings))
 
         self._endpoints.lend(lease.endpoint, Recorded(fleet, keep))
         lease.fleet = fleet if isinstance(fleet, Fleet) else None
@@ -287,6 +293,13 @@ def _change(given: Mapping[str, Any]) -> Change:
     return Change(given["place"], given["source"], tuple(given["names"]), tuple(given["removed"]))
 
 
+def _failed(request: Request, status: int, findings: Mapping[str, Any]) -> dict[str, Any]:
+    """That a client's request failed: as JSON has it, with the beginning of what was sent."""
+    start = base64.b64encode(request.body[:_SHOWN_BYTES]).decode()
+    sent = {"headers": dict(request.headers), "body": start, "size": len(request.body)}
+    return {"event": "failed", "request": sent, "status": status, "findings": findings}
+
+
 async def _tried(fleet: Fleet, params: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [await _try(fleet, example) for example in params.get("examples", ())]
 
@@ -295,11 +308,12 @@ async def _try(fleet: Fleet, example: Mapping[str, Any]) -> dict[str, Any]:
     """What a fleet that is not live answers to an example: as JSON has it."""
     params = {**example, "Body": base64.b64decode(example["Body"])}
     variant = fleet.variant(params.get("TargetVariant"))
+    request = replace(container_request(params, REAL_TIME_SECONDS), examined=True)
     begun = time.perf_counter()
     try:
-        answer = await variant.instance().invoke(container_request(params, REAL_TIME_SECONDS))
+        answer = await variant.instance().invoke(request)
     except (DeadlineExceeded, QueueFull) as error:
-        answer = Answer(0, {}, error.message.encode())
+        answer = unanswered(error.message)
     return _answer_as_json(answer, time.perf_counter() - begun)
 
 
@@ -311,4 +325,5 @@ def _answer_as_json(answer: Answer, seconds: float) -> dict[str, Any]:
         "body": base64.b64encode(answer.body).decode(),
         "seconds": seconds,
         "times": dict(answer.times),
+        "findings": answer.findings,
     }
