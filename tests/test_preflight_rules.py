@@ -286,6 +286,12 @@ CASES = (
         good_settings=variables(SAGEMAKER_MODEL_SERVER_WORKERS="2"),
     ),
     Case(
+        "batch-size",
+        bad_settings=variables(SAGEMAKER_TS_BATCH_SIZE="2"),
+        good_settings=variables(SAGEMAKER_TS_BATCH_SIZE="1"),
+        severity="warning",
+    ),
+    Case(
         "server-timeout",
         bad_settings=variables(SAGEMAKER_MODEL_SERVER_TIMEOUT="120"),
         good_settings=variables(TS_DEFAULT_RESPONSE_TIMEOUT="60"),

@@ -195,6 +195,21 @@ def _ts_variables(subject: Subject) -> Iterator[Found]:
         yield Found(message, advice, environment.file, subject.line_of("container_env", given[0]))
 
 
+def _batches(subject: Subject) -> Iterator[Found]:
+    environment = subject.environment
+    if environment is None or environment.serving != "toolkit":
+        return
+    name = "SAGEMAKER_TS_BATCH_SIZE"
+    value = environment.container_env.get(name, "")
+    if value.isdigit() and int(value) > 1:
+        message = (
+            f"{name} is {value}: requests wait for each other, are all read by the first one's content type "
+            "and headers, and an error in one fails all. The handler is called for each by itself all the same."
+        )
+        advice = "Leave it out; several texts or rows in one request are one batch."
+        yield Found(message, advice, environment.file, subject.line_of("container_env", name))
+
+
 def _server_timeout(subject: Subject) -> Iterator[Found]:
     environment = subject.environment
     if environment is None or environment.serving != "toolkit":
@@ -282,6 +297,13 @@ RULES = (
         "ends it.",
         "Set SAGEMAKER_TS_MIN_WORKERS and SAGEMAKER_TS_MAX_WORKERS beside it.",
         _ts_variables,
+    ),
+    Rule(
+        "batch-size",
+        "warning",
+        "SAGEMAKER_TS_BATCH_SIZE above 1 lets requests wait for each other and mixes them up, for no gain.",
+        "Leave it out, and send several inputs in one request.",
+        _batches,
     ),
     Rule(
         "server-timeout",
