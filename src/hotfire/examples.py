@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hotfire.bodies import is_json, media_type
 from hotfire.comparison import TOLERANCE, Difference, compare, shown, top_label, top_labels
 from hotfire.errors import ProjectError
 
@@ -100,7 +101,7 @@ class Answer:
     @property
     def value(self) -> Any:
         """The body as a JSON value: of JSON what it says, of other text the text, else `{"base64": …}`."""
-        if _is_json(self.content_type):
+        if is_json(self.content_type):
             try:
                 return json.loads(self.body)
             except ValueError:
@@ -361,10 +362,9 @@ def _accepted_top(example: Example, answer: Answer) -> str | list[str]:
 
 
 def _type_differences(expect: Expectation, answer: Answer) -> Iterator[Difference]:
-    if expect.content_type is not None and _media_type(expect.content_type) != _media_type(
-        answer.content_type
-    ):
-        yield Difference("content_type", "changed", expect.content_type, answer.content_type)
+    wanted = expect.content_type
+    if wanted is not None and media_type(wanted) != media_type(answer.content_type):
+        yield Difference("content_type", "changed", wanted, answer.content_type)
 
 
 def _value_differences(expect: Expectation, answer: Answer) -> Iterator[Difference]:
@@ -374,15 +374,6 @@ def _value_differences(expect: Expectation, answer: Answer) -> Iterator[Differen
 
 def _is_other_value(expect: Expectation, answer: Answer) -> bool:
     return "value" not in expect.kinds or any(_value_differences(expect, answer))
-
-
-def _media_type(content_type: str) -> str:
-    return re.sub(r"\s", "", content_type.lower())
-
-
-def _is_json(content_type: str) -> bool:
-    kind = _media_type(content_type).split(";")[0]
-    return kind == "application/json" or kind.endswith("+json")
 
 
 def _recorded(request: ExampleRequest) -> dict[str, Any]:
@@ -400,7 +391,7 @@ def _recorded_body(request: ExampleRequest) -> dict[str, Any]:
     except UnicodeDecodeError:
         return {"body_base64": base64.b64encode(request.body).decode()}
     try:
-        value = json.loads(text) if _is_json(request.content_type) else text
+        value = json.loads(text) if is_json(request.content_type) else text
     except ValueError:
         return {"body": text}
     # A JSON text stands for itself in an example, so one that is sent with its quotes keeps them.
