@@ -22,6 +22,7 @@ from hotfire.deployment import Trial
 from hotfire.environment import Environment, home
 from hotfire.errors import HotfireError, RegionError
 from hotfire.examples import Example, accept, check, record
+from hotfire.failure import Failure, Sent, doubts
 from hotfire.hashes import HashCache
 from hotfire.lease import Event, Lease, Reloaded
 from hotfire.snapshot import Snapshot
@@ -44,11 +45,16 @@ _ECHO_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """An example that was tried. `median` is that of its runs before, in seconds, None of the first."""
+    """An example that was tried. `median` is that of its runs before, in seconds, None of the first.
+
+    `failure` is what is known of one, `doubts` are what may be wrong with its answer, as `failure` names it.
+    """
 
     trial: Trial
     times: Mapping[str, float]
     median: float | None = None
+    failure: Failure | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def is_new(self) -> bool:
@@ -67,7 +73,8 @@ class Tried:
 class Result:
     """What a save came to. `seconds` are those from the save until its examples were verified.
 
-    `reason` says whether the model was kept and why; `failure` and `trace` why nothing could be loaded.
+    `reason` says whether the model was kept and why; `failure` and `trace` why nothing could be loaded,
+    `cause` more about it, if more is known.
     """
 
     reason: str
@@ -76,6 +83,7 @@ class Result:
     tried: tuple[Tried, ...] = ()
     failure: str = ""
     trace: str = ""
+    cause: Failure | None = None
 
 
 class Observer(Protocol):
@@ -98,6 +106,9 @@ class Observer(Protocol):
 
     def failed(self, error: HotfireError) -> None:
         """The project cannot be served as it is; what was served before is."""
+
+    def refused(self, failure: Failure) -> None:
+        """The handler failed on a client's request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,8 +345,9 @@ class Session:
         self._is_reloading, self._ended_at = False, time.perf_counter()
         if reloaded.failed:
             self._base, self._tried = None, ()
-            failure, trace = reloaded.message, reloaded.trace
-            self._observer.ended(Result(reason, seconds, failure=failure, trace=trace))
+            failure, trace, found = reloaded.message, reloaded.trace, reloaded.findings
+            cause = Failure.read(found, snapshot.source_files) if found else None
+            self._observer.ended(Result(reason, seconds, failure=failure, trace=trace, cause=cause))
             return
         if not reloaded.kept:
             self._base, self._generation = snapshot, reloaded.generation
@@ -370,8 +382,17 @@ class Session:
             median = statistics.median(past) if len(past) >= _RUNS_TO_COMPARE else None
             past.append(timed.answer.seconds)
             trial = Trial(example, timed.answer, check(example, timed.answer))
-            tried.append(Tried(trial, timed.times, median))
+            failure = self._failure(timed.findings, Sent.of_example(example))
+            found = doubts(timed.findings, timed.answer)
+            tried.append(Tried(trial, timed.times, median, failure, found))
         self._tried = tuple(tried)
+
+    def _failure(self, findings: Mapping[str, Any] | None, sent: Sent) -> Failure | None:
+        """The failure among what was found about a request, if there is one."""
+        if self._snapshot is None or "failure" not in (findings or {}):
+            return None
+        assert findings is not None
+        return Failure.read(findings["failure"], self._snapshot.source_files, sent)
 
     def _accept(self) -> None:
         trials = [tried.trial for tried in self._tried]
@@ -398,8 +419,15 @@ class Session:
         """Something was said on the lease, on its own thread."""
         if event["event"] == "line":
             self.do(lambda: self._observer.printed(event["line"]))
+        elif event["event"] == "failed":
+            self.do(lambda: self._refused(event))
         elif event["event"] == "end":
             self.do(self._lost)
+
+    def _refused(self, event: Event) -> None:
+        failure = self._failure(event["findings"], Sent.by_client(event["request"]))
+        if failure is not None:
+            self._observer.refused(failure)
 
     def _lost(self) -> None:
         if self._running:

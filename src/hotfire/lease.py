@@ -26,10 +26,14 @@ Event = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """What was answered to an example, and how long each function of the handler took, in seconds."""
+    """What was answered to an example, and how long each function of the handler took, in seconds.
+
+    `findings` are what the worker found about it besides: `failure` or `doubts`.
+    """
 
     answer: Answer
     times: Mapping[str, float] = field(default_factory=dict)
+    findings: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Reloaded:
     """What a reload came to: the answers to the examples in their order, or why it cannot be loaded.
 
     `generation` counts the loads of the model; `kept` is whether this one was spared. `seconds` are those
-    until it could answer.
+    until it could answer. `findings` are about what cannot be loaded, where there are any.
     """
 
     answers: tuple[Timed, ...] = ()
@@ -46,6 +50,7 @@ class Reloaded:
     seconds: float = 0.0
     message: str = ""
     trace: str = ""
+    findings: Mapping[str, Any] | None = None
     overtaken: bool = False
 
     @property
@@ -137,11 +142,12 @@ def _result(value: Mapping[str, Any]) -> Reloaded:
     if value.get("overtaken"):
         return Reloaded(overtaken=True)
     if "failure" in value:
-        return Reloaded(message=value["failure"]["message"], trace=value["failure"]["trace"])
+        return Reloaded(**value["failure"])
     answers = tuple(_timed(answer) for answer in value["answers"])
     return Reloaded(answers, value["generation"], value["kept"], value["seconds"])
 
 
 def _timed(value: Mapping[str, Any]) -> Timed:
     body = base64.b64decode(value["body"])
-    return Timed(Answer(value["status"], value["content_type"], body, value["seconds"]), value["times"])
+    answer = Answer(value["status"], value["content_type"], body, value["seconds"])
+    return Timed(answer, value["times"], value["findings"])

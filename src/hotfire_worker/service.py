@@ -148,7 +148,7 @@ class Service:
                 sys.stderr.write(
                     f"hotfire: {error}: only InvokeEndpointWithResponseStream takes it in parts\n"
                 )
-            else:
+            elif self._findings is None:
                 traceback.print_exc()
             return _refusal(503, "Unsupported model output data type.")
         except Exception as error:  # noqa: BLE001  # a value may refuse in any way to become bytes

@@ -12,13 +12,17 @@ import click
 
 from hotfire.cli import options, region
 from hotfire.cli.deployment import page, show_verdict, verdict_values
+from hotfire.cli.explaining import failure_values, show_doubts, show_failed, show_failure
 from hotfire.cli.output import Output, duration
 from hotfire.environment import Environment, load
 from hotfire.errors import ConfigError, HotfireError
 
 if TYPE_CHECKING:
     from hotfire.dev import Result, Session, Tried
+    from hotfire.failure import Failure
 
+_LOGGED_FAILURE = "Transform failed for model: "
+"""How the toolkit begins a line that holds a whole traceback."""
 _KEYS = "r rerun · a accept answers · s save the last request · l logs · o open the page · q quit"
 
 
@@ -94,13 +98,18 @@ class Screen:
         """A reload has ended, well or not."""
         for line in _result_lines(self._output, result):
             self._output.say(line)
+        if result.cause is not None:
+            show_failure(self._output, result.cause, "  ")
+        told: list[Failure] = []
         for tried in result.tried:
-            self._show(tried)
+            self._show(tried, told)
+        show_doubts(self._output, [doubt for tried in result.tried for doubt in tried.doubts])
         self._output.item(_values(result))
 
     def printed(self, line: str) -> None:
         """The handler printed a line."""
-        if self._prints:
+        # What the toolkit logs of a failure is told with the failure itself.
+        if self._prints and not line.startswith(_LOGGED_FAILURE):
             self._output.say(self._output.paint(f"  │ {line}", dim=True))
 
     def noted(self, text: str) -> None:
@@ -111,8 +120,18 @@ class Screen:
         """The project cannot be served as it is; what was served before is."""
         self._output.error(error.message, error.advice)
 
-    def _show(self, tried: Tried) -> None:
-        show_verdict(self._output, tried.trial.verdict)
+    def refused(self, failure: Failure) -> None:
+        """The handler failed on a client's request."""
+        mark = self._output.paint("✗", fg="red", bold=True)
+        self._output.say(f"{_clock(self._output)}  {mark} a client's request failed")
+        show_failure(self._output, failure, "  ")
+
+    def _show(self, tried: Tried, told: list[Failure]) -> None:
+        """An example; of a failure that was told already, that it is the same."""
+        if tried.failure is None or tried.trial.verdict.passed:
+            show_verdict(self._output, tried.trial.verdict)
+        else:
+            show_failed(self._output, tried.trial, tried.failure, told)
         if tried.is_slower and tried.median is not None:
             seconds = tried.trial.answer.seconds
             self._output.say(f"      slower: {duration(seconds)}, {duration(tried.median)} before")
@@ -128,14 +147,19 @@ class Screen:
             click.launch(page(self._environment, self._url) or self._url)
 
 
-def _result_lines(output: Output, result: Result) -> Iterator[str]:
+def _clock(output: Output) -> str:
     from datetime import datetime
 
-    clock = output.paint(f"{datetime.now():%H:%M:%S}", dim=True)
+    return output.paint(f"{datetime.now():%H:%M:%S}", dim=True)
+
+
+def _result_lines(output: Output, result: Result) -> Iterator[str]:
+    clock = _clock(output)
     reason = result.reason or ("not loaded" if result.failure else "loaded")
     if result.failure:
         yield f"{clock}  {output.paint('✗', fg='red', bold=True)} {reason}"
-        yield from (f"  {line}" for line in (result.trace or result.failure).rstrip().splitlines())
+        if result.cause is None:
+            yield from (f"  {line}" for line in (result.trace or result.failure).rstrip().splitlines())
         return
     yield f"{clock}  {reason}  {output.paint(duration(result.seconds), bold=True)}"
 
@@ -146,9 +170,16 @@ def _values(result: Result) -> dict[str, object]:
         "reason": result.reason,
         "kept": result.kept,
         "failure": result.failure,
+        "cause": result.cause and failure_values(result.cause),
         "seconds": result.seconds,
         "examples": [
-            {**verdict_values(tried.trial.verdict), "new": tried.is_new, "slower": tried.is_slower}
+            {
+                **verdict_values(tried.trial.verdict),
+                "new": tried.is_new,
+                "slower": tried.is_slower,
+                "failure": tried.failure and failure_values(tried.failure),
+                "doubts": list(tried.doubts),
+            }
             for tried in result.tried
         ],
     }
