@@ -127,6 +127,11 @@ class DeployEnv:
         region = _running()
         return self._client(service, region.url, at_once, region)
 
+    def registry_client(self, region_name: str) -> Any:
+        """A client of AWS's registry of images, by the user's own credentials, wherever this deploys to."""
+        with _aws_errors(self.environment):
+            return _aws_session(self.environment).client("ecr", region_name=region_name)
+
     def _client(self, service: str, url: str, at_once: bool, region: address.Address | None = None) -> Any:
         key = (service, url, at_once)
         if key not in self._clients:

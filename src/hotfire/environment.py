@@ -17,6 +17,9 @@ from hotfire.errors import ConfigError, ProjectError
 LOCAL_TYPES = ("local", "local_process", "local_container", "local_gpu", "local_container_gpu", "ray")
 """The instance types that only a local region has."""
 
+CONTAINER_TYPES = ("local_container", "local_container_gpu")
+"""Those whose instances are containers."""
+
 HANDLER_NAMES = ("serve.py", "inference.py", "code/inference.py")
 """What a handler is called if no `entry_point` is given, in the order in which they are tried."""
 
@@ -92,6 +95,8 @@ class Environment:
 
     instance_type: str | None = None
     instance_count: int = 1
+    runs_as: str = "process"
+    sized_as: str | None = None
     serverless: Serverless | None = None
     async_: Asynchronous | None = None
     autoscaling: Autoscaling | None = None
@@ -125,6 +130,11 @@ class Environment:
         named must never cost anything.
         """
         return self.name == "local" or self.instance_type in LOCAL_TYPES
+
+    @property
+    def in_containers(self) -> bool:
+        """Whether this machine hosts it in containers."""
+        return self.is_local and (self.instance_type in CONTAINER_TYPES or self.runs_as == "container")
 
     @property
     def project(self) -> str:
@@ -301,6 +311,7 @@ def _resolve(name: str, file: Path, section: Section, variables: Mapping[str, st
         places=section.places,
         **_account(section, name),
         **_hosting(section),
+        sized_as=_size(section, variables),
         async_=_asynchronous(section.section("async"), root),
         **_plain_settings(section),
     )
@@ -350,10 +361,25 @@ def _hosting(section: Section) -> dict[str, Any]:
     return {
         "instance_type": kind,
         "instance_count": section.whole("instance_count") or 1,
+        "runs_as": section.choice("runs_as", ("process", "container"), "process"),
         "startup_timeout": section.whole("startup_timeout"),
         "serverless": _serverless(section.section("serverless")),
         "autoscaling": _autoscaling(section.section("autoscaling")),
     }
+
+
+def _size(section: Section, variables: Mapping[str, str]) -> str | None:
+    """The type whose size a container gets: the one that is given, else that of `production`."""
+    given = section.text("sized_as")
+    if given is not None and not given.startswith("ml."):
+        raise section.wrong_type("sized_as", "an instance type of AWS's, which begins with `ml.`")
+    if given or section.text("instance_type") not in CONTAINER_TYPES:
+        return given
+    try:
+        kind = read(section.file, "production", variables).text("instance_type")
+    except ConfigError:  # there is none, or it is for another machine to fill
+        return None
+    return kind if kind and kind.startswith("ml.") else None
 
 
 def _serverless(section: Section | None) -> Serverless | None:

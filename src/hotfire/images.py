@@ -181,6 +181,16 @@ def line_of_uri(uri: str) -> ImageLine | None:
         return None
 
 
+def arm_uri(uri: str) -> str | None:
+    """The image for ARM of the same line as one for x86 processors; None if there is none."""
+    pattern = r"(.*/)pytorch-inference:(\d+\.\d+\.\d+)-cpu-(py\d+)(-.*)?"
+    match, line = re.fullmatch(pattern, uri), line_of_uri(uri)
+    if match is None or line is None or line.arm is None:
+        return None
+    repository, tag = _arm_repository(line, "", match[3])
+    return f"{match[1]}{repository}:{tag}"
+
+
 def is_gpu(instance_type: str) -> bool:
     """Whether it has NVIDIA GPUs, by its family."""
     return re.match(r"(g|p)\d", family(instance_type)) is not None

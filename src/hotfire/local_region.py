@@ -1,4 +1,7 @@
-"""The local region as a destination: it keeps model data itself, has a page, and costs nothing."""
+"""The local region as a destination: it keeps model data itself, has a page, and costs nothing.
+
+The image of a container is pulled here, by the command: the user's credentials never reach the region.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from threading import Thread
 
-from hotfire.address import Address, not_running
+from hotfire import container_images, wanted
+from hotfire.address import REGION_NAME, Address, not_running
+from hotfire.container_engine import Engine
+from hotfire.deploy_env import DeployEnv
 from hotfire.deployment import Report
 from hotfire.destination import Pace, Placement
-from hotfire.environment import Environment
+from hotfire.environment import Environment, variables_of_process
 from hotfire.errors import RegionError
 from hotfire.examples import Example
 from hotfire.invocation import page_examples
 from hotfire.model_data import ModelData
+from hotfire.refusals import refusal_of
 
 _LONGEST_COPY = 3600.0
 
@@ -33,8 +40,14 @@ class LocalRegion:
         """Nothing: it is here."""
         return ""
 
+    def caller(self) -> str:
+        """Nobody but this user."""
+        return ""
+
     def prepare(self) -> None:
         """Let the region import torch for this project while we look at its files."""
+        if self._environment.in_containers:
+            return
 
         def warm() -> None:
             with suppress(RegionError):  # what is wrong there, the load will say better
@@ -50,7 +63,9 @@ class LocalRegion:
         return Placement(source["S3Uri"], {"ModelDataSource": {"S3DataSource": source}})
 
     def put(self, data: ModelData, placement: Placement, report: Report, previous: str | None) -> None:
-        """Have the region copy the files that it does not have."""
+        """Have the region copy the files that it does not have, and have the image here."""
+        if self._environment.in_containers:
+            self._have_image(report)
         manifest = {"sha256": data.sha256, "entries": data.manifest()}
         answer = self._address.call("POST", "/_hotfire/trees", manifest, timeout=_LONGEST_COPY)
         if answer["copied"]:
@@ -71,3 +86,23 @@ class LocalRegion:
     def page(self) -> str:
         """The endpoint's page."""
         return f"{self._address.url}/e/{self._environment.model_name}"
+
+    def _have_image(self, report: Report) -> None:
+        image = wanted.image(self._environment, self._environment.region or REGION_NAME)["Image"]
+        engine = Engine.connect(variables_of_process())
+        try:
+            fitting = container_images.fitting(engine, image)
+            container_images.obtain(engine, fitting, report.call, login=self._login)
+        finally:
+            engine.close()
+
+    def _login(self, account: str, region_name: str) -> Mapping[str, str]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        client = DeployEnv.of(self._environment).registry_client(region_name)
+        try:
+            return container_images.login_by(client, account)
+        except (BotoCoreError, ClientError) as error:
+            raise refusal_of(error, doing=f"log in to the registry of account {account}") from error
+        finally:
+            client.close()

@@ -23,6 +23,16 @@ PYTHON_VARIABLE = "HOTFIRE_PYTHON"
 """In a model's environment: which Python is to run its handler; the handler does not see it."""
 
 
+RUNS_AS_VARIABLE = "HOTFIRE_RUNS_AS"
+"""In a model's environment: `container` has it run so in the local region, on an `ml.*` type too."""
+
+UPDATE_VARIABLE = "HOTFIRE_UPDATE"
+"""In a model's environment: `in_place` has an update end the old fleet before the new one starts."""
+
+SIZED_AS_VARIABLE = "HOTFIRE_SIZED_AS"
+"""In a model's environment: the `ml.*` type whose memory and processors a `local_container` gets."""
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """What CreateModel made."""

@@ -14,11 +14,12 @@ from hotfire.errors import ImageError
 from hotfire.images import image_uri
 from hotfire.model_data import ModelData
 from hotfire.raw_settings import merged
-from hotfire.resources import INSTALL_VARIABLE, PYTHON_VARIABLE
+from hotfire.resources import INSTALL_VARIABLE, PYTHON_VARIABLE, RUNS_AS_VARIABLE, SIZED_AS_VARIABLE
 
 PROJECT_TAG = "hotfire:project"
 HASH_TAG = "hotfire:hash"
 COMMIT_TAG = "hotfire:commit"
+CALLER_TAG = "hotfire:caller"
 
 VARIANT = "AllTraffic"
 """The one production variant, by the name that SageMaker's SDK gives it."""
@@ -68,18 +69,20 @@ class Wanted:
 class Site:
     """What only the region knows: its name, the role's ARN, and where it has the model data.
 
-    `model_data` are the members of a container that name it: ModelDataUrl or ModelDataSource.
+    `model_data` are the members of a container that name it: ModelDataUrl or ModelDataSource. `caller` is who
+    deploys, by ARN, if that is worth a tag.
     """
 
     region_name: str
     role_arn: str
     model_data: Mapping[str, Any]
+    caller: str = ""
 
 
 def wanted(environment: Environment, data: ModelData, site: Site, commit: str | None = None) -> Wanted:
     """What is to be there for this model data. Raises ConfigError for an image that AWS does not have."""
     container = {
-        **_image(environment, site),
+        **image(environment, site.region_name),
         **site.model_data,
         "Environment": container_environment(environment, data.entry_point, site.region_name),
     }
@@ -98,7 +101,7 @@ def wanted(environment: Environment, data: ModelData, site: Site, commit: str | 
             **vpc,
         },
         create_config={**request, "EndpointConfigName": config},
-        tags=_tags(environment, data, commit),
+        tags=_tags(environment, data, site.caller, commit),
         update={} if environment.is_local else _update(environment),
         autoscaling=None if environment.is_local else environment.autoscaling,
     )
@@ -149,6 +152,8 @@ def container_environment(environment: Environment, entry_point: str, region_nam
         "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
         "DEPLOY_ENV": environment.name,
     }
+    if environment.in_containers:
+        return {**variables, **_container(environment)}
     if environment.is_local:
         variables[PYTHON_VARIABLE] = str(environment.python)
         if environment.install_requirements:
@@ -156,9 +161,12 @@ def container_environment(environment: Environment, entry_point: str, region_nam
     return variables
 
 
-def _image(environment: Environment, site: Site) -> dict[str, str]:
-    """At AWS a model has an image; here it runs in the project's Python."""
-    if environment.is_local:
+def image(environment: Environment, region_name: str) -> dict[str, str]:
+    """At AWS, and in a container here, a model has an image; else it runs in the project's Python.
+
+    Raises ConfigError for one that AWS does not have.
+    """
+    if environment.is_local and not environment.in_containers:
         return {}
     if environment.image:
         return {"Image": environment.image}
@@ -168,8 +176,8 @@ def _image(environment: Environment, site: Site) -> dict[str, str]:
         raise environment.mistake(message, "Add it, or leave `serving` out.", "serving")
     try:
         uri = image_uri(
-            region=site.region_name,
-            instance_type="" if serverless else environment.hosting_type(),
+            region=region_name,
+            instance_type="" if serverless else _type_of_image(environment),
             framework_version=environment.framework_version,
             py_version=environment.py_version,
             serverless=serverless,
@@ -177,6 +185,20 @@ def _image(environment: Environment, site: Site) -> dict[str, str]:
     except ImageError as error:
         raise environment.mistake(error.message, error.advice, error.key) from error
     return {"Image": uri}
+
+
+def _container(environment: Environment) -> dict[str, str]:
+    """What tells the local region in which container to serve."""
+    is_hosted = (environment.instance_type or "").startswith("ml.") or environment.serverless is not None
+    variables = {RUNS_AS_VARIABLE: "container"} if is_hosted else {}
+    return variables | ({SIZED_AS_VARIABLE: environment.sized_as} if environment.sized_as else {})
+
+
+def _type_of_image(environment: Environment) -> str:
+    """An instance type for which the image is; empty is any with AMD's or Intel's processors."""
+    kinds = {"local_container": "", "local_container_gpu": "ml.g4dn.xlarge"}
+    kind = environment.hosting_type()
+    return kinds.get(kind, kind)
 
 
 def _config_request(environment: Environment, model: str) -> dict[str, Any]:
@@ -251,9 +273,10 @@ def _asynchronous(environment: Environment) -> dict[str, Any]:
     return {"AsyncInferenceConfig": config}
 
 
-def _tags(environment: Environment, data: ModelData, commit: str | None) -> dict[str, str]:
+def _tags(environment: Environment, data: ModelData, caller: str, commit: str | None) -> dict[str, str]:
     ours = {PROJECT_TAG: tag_value(environment.project), HASH_TAG: data.sha256}
-    return {**environment.tags, **ours, **({COMMIT_TAG: commit} if commit else {})}
+    told = {COMMIT_TAG: commit or "", CALLER_TAG: tag_value(caller)}
+    return {**environment.tags, **ours, **{name: value for name, value in told.items() if value}}
 
 
 def _model_digits(data: ModelData, container: Mapping[str, Any], site: Site) -> str:

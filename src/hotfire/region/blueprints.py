@@ -13,12 +13,21 @@ from hotfire.region.fleet import FleetPlan, VariantPlan
 from hotfire.region.requirements import PythonEnvironments
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
-from hotfire.resources import INSTALL_VARIABLE, PROJECT_VARIABLE, PYTHON_VARIABLE, Model
+from hotfire.resources import (
+    INSTALL_VARIABLE,
+    PROJECT_VARIABLE,
+    PYTHON_VARIABLE,
+    RUNS_AS_VARIABLE,
+    SIZED_AS_VARIABLE,
+    UPDATE_VARIABLE,
+    Model,
+)
 
 DEFAULT_STARTUP_SECONDS = 600.0
 """Where the config names no ContainerStartupHealthCheckTimeoutInSeconds."""
 
 _REQUIREMENTS = "code/requirements.txt"
+_CONTAINERS = ("local_container", "local_container_gpu")
 
 
 class Blueprints:
@@ -50,8 +59,13 @@ class Blueprints:
         environment = dict(container.get("Environment", {}))
         python = Path(environment.pop(PYTHON_VARIABLE, self._python))
         project = environment.pop(PROJECT_VARIABLE, "")
+        in_place = environment.pop(UPDATE_VARIABLE, "") == "in_place"
+        sized_as = _size(variant, environment)
+        if sized_as is not None and not container.get("Image"):
+            raise InstanceError(f"the model {model.name} names no image, of which a container could be")
         tree = self._tree(container)
-        if environment.pop(INSTALL_VARIABLE, "") == "true":
+        # A container's own server installs what code/requirements.txt asks for.
+        if environment.pop(INSTALL_VARIABLE, "") == "true" and sized_as is None:
             python = self._environments.python(python, self._trees.path(tree) / _REQUIREMENTS)
         return VariantPlan(
             name=variant["VariantName"],
@@ -67,6 +81,8 @@ class Blueprints:
             image=container.get("Image", ""),
             project=project,
             serverless=variant.get("ServerlessConfig"),
+            sized_as=sized_as,
+            in_place=in_place,
         )
 
     def _tree(self, container: Mapping[str, Any]) -> str:
@@ -102,6 +118,19 @@ class Blueprint:
             for variant in self._variants
         )
         return FleetPlan(tuple(replace(plan, asynchronous=self._asynchronous) for plan in plans))
+
+
+def _size(variant: Mapping[str, Any], environment: dict[str, str]) -> str | None:
+    """The `ml.*` type whose size a variant's containers get, empty if none is known; None for processes.
+
+    What the environment says of it is taken out.
+    """
+    kind = variant.get("InstanceType", "")
+    runs_as, sized_as = environment.pop(RUNS_AS_VARIABLE, ""), environment.pop(SIZED_AS_VARIABLE, "")
+    if kind in _CONTAINERS:
+        return sized_as
+    is_hosted = kind.startswith("ml.") or "ServerlessConfig" in variant
+    return (sized_as or kind) if is_hosted and runs_as == "container" else None
 
 
 def tree_urls(model: Model) -> list[str]:

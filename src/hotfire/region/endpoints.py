@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from hotfire.errors import HotfireError, LoadFailed, ValidationError
+from hotfire.errors import HotfireError, InstanceError, LoadFailed, ValidationError
 from hotfire.instances.base import Host
 from hotfire.region.blueprints import DEFAULT_STARTUP_SECONDS, Blueprint, Blueprints, tree_urls
 from hotfire.region.fleet import Fleet, FleetPlan, Variant
@@ -47,13 +47,16 @@ class _Life:
         self.holder = ""
         self.task: asyncio.Task[None] | None = None
         self.settled = asyncio.Event()
+        self.is_empty_for_now = False
+        """Whether an update has ended the old fleet, and requests wait for what comes in its place."""
 
 
 class Endpoints:
     """Brings endpoints up, moves them to other configs and takes them down.
 
     A broken model never looks healthy: an endpoint whose handler cannot load is Failed, and one that is
-    updated to such a handler goes on with the fleet that it had.
+    updated to such a handler goes on with the fleet that it had. An update starts the new fleet beside the
+    old, but where one of them is too large for that; then requests wait.
     """
 
     def __init__(
@@ -80,8 +83,8 @@ class Endpoints:
     def update(self, name: str, config_name: str, request: Mapping[str, Any]) -> None:
         """Begin to move an endpoint to another config; its state is Updating from now on."""
         self._record(name, status="Updating", failure_reason="")
-        plan = self._blueprints.draw(config_name)
-        self._begin(name, self._move(name, config_name, plan))
+        blueprint = self._blueprints.draw(config_name)
+        self._begin(name, self._move(name, config_name, blueprint))
 
     def delete(self, name: str) -> None:
         """Begin to take an endpoint down; its state is Deleting from now on."""
@@ -120,8 +123,8 @@ class Endpoints:
         endpoint = self._store.endpoint(name)
         if endpoint is None:
             raise ValidationError(f"Endpoint {name} of account 000000000000 not found.")
-        if life is not None and endpoint.status == "SystemUpdating":
-            # The region was started again: what it served before it serves in a moment.
+        if life is not None and (endpoint.status == "SystemUpdating" or life.is_empty_for_now):
+            # The region was started again, or one fleet takes another's place: something serves in a moment.
             await self.settled(name, DEFAULT_STARTUP_SECONDS)
             if life.fleet is not None:
                 return life.fleet.variant(target)
@@ -224,18 +227,38 @@ class Endpoints:
         self._store.put_fleet(name, fleet.plan.to_json())
         self._record(name, status="InService", failure_reason="")
 
-    async def _move(self, name: str, config_name: str, plan: Blueprint) -> None:
+    async def _move(self, name: str, config_name: str, blueprint: Blueprint) -> None:
         life = self._lives[name]
         try:
-            fleet = await self._start(name, plan)
+            plan = await asyncio.to_thread(blueprint.complete)
+            if life.fleet is not None and (life.fleet.plan.in_place or plan.in_place):
+                fleet = await self._exchange(name, life, life.fleet, plan)
+            else:
+                fleet = await self._start(name, plan)
         except HotfireError as error:
-            self._record(name, status="InService", failure_reason=self._why(name, error))
+            status = "Failed" if life.fleet is None else "InService"
+            self._record(name, status=status, failure_reason=self._why(name, error))
             return
         old, life.fleet = life.fleet, fleet
         self._store.put_fleet(name, fleet.plan.to_json())
         self._record(name, status="InService", failure_reason="", config_name=config_name)
         if old is not None:
             self._spawn(old.stop())
+
+    async def _exchange(self, name: str, life: _Life, old: Fleet, plan: FleetPlan) -> Fleet:
+        """A fleet in place of another, which has ended by then; if it cannot start, that one comes back."""
+        life.fleet, life.is_empty_for_now = None, True
+        # It answers what it has in hand, and ends whatever becomes of this region meanwhile.
+        await asyncio.shield(self._spawn(old.stop()))
+        try:
+            return await self._start(name, plan)
+        except HotfireError as error:
+            try:
+                life.fleet = await self._start(name, old.plan)
+            except HotfireError as another:
+                reasons = f"{self._why(name, error)}; and what served before: {self._why(name, another)}"
+                raise InstanceError(reasons) from error
+            raise
 
     async def _take_down(self, name: str) -> None:
         life = self._lives[name]
@@ -254,7 +277,7 @@ class Endpoints:
             self._print(name, stream, request, line)
 
         variants = [
-            Variant.made(variant, self._host, self._trees.path(variant.tree), output)
+            Variant.made(variant, self._host, self._trees.path(variant.tree), output, name)
             for variant in plan.variants
         ]
         fleet = Fleet(plan, variants)
@@ -287,6 +310,7 @@ class Endpoints:
 
         def ended(_: asyncio.Task[None]) -> None:
             work.close()  # it may never have begun
+            life.is_empty_for_now = False
             settled.set()
 
         life.task = self._spawn(phase())

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from hotfire.errors import LoadFailed, ValidationError
-from hotfire.instances.base import Answer, Change, Host, Instance, Request, Spec, failed_load
+from hotfire.images import is_gpu
+from hotfire.instance_types import memory, vcpus
+from hotfire.instances.base import Answer, Change, Container, Host, Instance, Request, Spec, failed_load
 
 Output = Callable[[str, str, str], None]
 """Takes a log stream, the id of the request in hand and a line."""
@@ -34,6 +36,10 @@ class VariantPlan:
     serverless: Mapping[str, Any] | None = None
     asynchronous: Mapping[str, Any] | None = None
     """The AsyncInferenceConfig, of a variant that answers queued requests alone."""
+    sized_as: str | None = None
+    """Of a variant of containers: the `ml.*` type whose memory and processors they get, or empty."""
+    in_place: bool = False
+    """Whether it is too large to be there twice, so that an update ends it before the next one starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,11 @@ class FleetPlan:
     """The variants of an endpoint config; it is kept, so that a region started again serves the same."""
 
     variants: tuple[VariantPlan, ...]
+
+    @property
+    def in_place(self) -> bool:
+        """Whether one of its variants is too large to be there twice."""
+        return any(variant.in_place for variant in self.variants)
 
     def to_json(self) -> dict[str, Any]:
         """As the store keeps it."""
@@ -60,9 +71,10 @@ class Variant:
         self._instances = instances
 
     @classmethod
-    def made(cls, plan: VariantPlan, host: Host, tree: Path, output: Output) -> Variant:
+    def made(cls, plan: VariantPlan, host: Host, tree: Path, output: Output, endpoint: str = "") -> Variant:
         """A variant of new instances."""
-        return cls(plan, [_instance(plan, host, tree, output) for _ in range(max(plan.count, 1))])
+        count = max(plan.count, 1)
+        return cls(plan, [_instance(plan, host, tree, output, endpoint) for _ in range(count)])
 
     def successor(self, changes: Sequence[Change]) -> Variant | None:
         """The same variant with newer code, as an instance's successor is; None where one has none."""
@@ -102,7 +114,7 @@ class Variant:
         return {**summary, "CurrentInstanceCount": plan.count, "DesiredInstanceCount": plan.count}
 
 
-def _instance(plan: VariantPlan, host: Host, tree: Path, output: Output) -> Instance:
+def _instance(plan: VariantPlan, host: Host, tree: Path, output: Output, endpoint: str) -> Instance:
     stream = f"{plan.name}/i-{uuid.uuid4().hex[:17]}"
     spec = Spec(
         name=stream,
@@ -111,8 +123,28 @@ def _instance(plan: VariantPlan, host: Host, tree: Path, output: Output) -> Inst
         python=Path(plan.python),
         startup_timeout=plan.startup_timeout,
         project=plan.project,
+        endpoint=endpoint,
+        container=_container(plan),
     )
     return host.instance(spec, lambda request, line: output(stream, request, line))
+
+
+def _container(plan: VariantPlan) -> Container | None:
+    """What its instances are to be; None for processes."""
+    if plan.sized_as is None:
+        return None
+    if plan.serverless:
+        most = plan.serverless["MemorySizeInMB"]
+        return Container(plan.image, f"a serverless endpoint of {most} MB", most << 20)
+    most = memory(plan.sized_as)
+    return Container(
+        image=plan.image,
+        sized_as=plan.sized_as,
+        memory=None if most is None else int(most),
+        processors=vcpus(plan.sized_as),
+        gpus=plan.instance_type == "local_container_gpu"
+        or (plan.instance_type.startswith("ml.") and is_gpu(plan.instance_type)),
+    )
 
 
 class Fleet:

@@ -24,6 +24,8 @@ from hotfire.errors import (
     UnknownOperation,
     UnrecognizedClient,
 )
+from hotfire.instances.containers import ContainerHost
+from hotfire.instances.hosts import Hosts
 from hotfire.instances.preloads import Preloads
 from hotfire.instances.process import ProcessHost
 from hotfire.instances.zygotes import Zygotes
@@ -93,7 +95,9 @@ class Region:
         buckets = Buckets(home / "objects", self._store)
         self._environments = PythonEnvironments(home / "environments", environment)
         blueprints = Blueprints(self._store, self._trees, buckets, self._environments, python)
-        self._endpoints = Endpoints(self._store, self._trees, instances, blueprints, self._print)
+        self._containers = ContainerHost(home, environment)
+        hosts = Hosts(instances, self._containers)
+        self._endpoints = Endpoints(self._store, self._trees, hosts, blueprints, self._print)
         self._leases = Leases(self._store, self._trees, self._endpoints, blueprints)
         self._dispatcher = Dispatcher(Queue(self._store), buckets, self._endpoints, self._print)
         self._endpoints.on_delete = self._dispatcher.abandon
@@ -122,6 +126,7 @@ class Region:
         self._leases.clear()
         self._trees.remove(self._endpoints.trees_in_use())
         self._endpoints.resume()
+        self._containers.open()
         served = [one.name for one in self._store.endpoints() if one.status != "Deleting"]
         self._dispatcher.resume(served)
         self._flusher = asyncio.get_running_loop().create_task(self._flush())

@@ -102,8 +102,11 @@ def stop(home: Path) -> bool:
         process = psutil.Process(region.pid)
         region.call("POST", "/_hotfire/stop")
         if not _ends(process):
+            from hotfire.instances.containers import clear
+
             process.kill()
             _ends(process)
+            clear(home, variables_of_process())
     return True
 
 

@@ -1,0 +1,297 @@
+"""The engine that runs containers: Docker's API, which Podman answers too. Its errors become ours here.
+
+Every call takes its time: an event loop makes them on threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from hotfire.errors import EngineError
+
+PORT = 8080
+"""Where a container answers, by SageMaker's contract."""
+MODEL_DIR = "/opt/ml/model"
+
+HOME_LABEL = "hotfire.home"
+ENDPOINT_LABEL = "hotfire.endpoint"
+INSTANCE_LABEL = "hotfire.instance"
+RECIPE_LABEL = "hotfire.recipe"
+
+_PORT_KEY = f"{PORT}/tcp"
+_LOOPBACK = "127.0.0.1"
+_HERE = frozenset({"", "localhost", "127.0.0.1", "::1"})
+_SECONDS_TO_ANSWER = 60
+_MOST_CONNECTIONS = 100
+_MOST_LOG = "16m"
+"""What the engine keeps of a container's output; the region's own log has it all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a container is made of. `memory` in bytes; None is as much as the machine has."""
+
+    name: str
+    image: str
+    environment: Mapping[str, str]
+    model_dir: Path
+    memory: int | None = None
+    processors: int | None = None
+    gpus: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A container that is there. `port` is where it answers on the loopback, None if it does not run."""
+
+    id: str
+    labels: Mapping[str, str]
+    port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a container ended."""
+
+    code: int
+    lacked_memory: bool = False
+
+    def __str__(self) -> str:
+        if self.lacked_memory:
+            return "was killed for want of memory (OOMKilled)"
+        if self.code > 128:
+            return f"was killed by signal {self.code - 128}"
+        return f"ended with exit code {self.code}"
+
+
+class Engine:
+    """What DOCKER_HOST, or else Docker's current context, names. Every method raises EngineError."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    @classmethod
+    def connect(cls, variables: Mapping[str, str]) -> Self:
+        """The engine, once it has answered."""
+        try:
+            import docker
+        except ImportError as error:
+            message = "containers need the package `docker`, which is not installed with Hotfire"
+            raise EngineError(message, 'pip install "hotfire[containers]"') from error
+        with _errors("the container engine"):
+            try:
+                client = docker.from_env(
+                    environment=dict(variables),
+                    timeout=_SECONDS_TO_ANSWER,
+                    max_pool_size=_MOST_CONNECTIONS,
+                )
+            except (docker.errors.DockerException, ValueError) as error:
+                raise _unreachable(variables, str(error)) from error
+        host = urlsplit(str(client.api.base_url)).hostname or ""
+        if host not in _HERE:
+            client.close()
+            message = f"the container engine at {host} is another machine's: its containers cannot be reached"
+            raise EngineError(message, "Let DOCKER_HOST name an engine on this machine.")
+        return cls(client)
+
+    def architecture(self) -> str:
+        """Of the machine on which containers run: `x86_64`, `aarch64`."""
+        return str(self._info().get("Architecture", ""))
+
+    def processors(self) -> int:
+        """How many that machine has."""
+        return int(self._info().get("NCPU", 1))
+
+    def image_id(self, image: str) -> str | None:
+        """The identity of an image that is here; None if it is not."""
+        from docker.errors import ImageNotFound
+
+        with _errors(f"the image {image}"):
+            try:
+                return str(self._client.images.get(image).id)
+            except ImageNotFound:
+                return None
+
+    def pull(self, image: str, login: Mapping[str, str] | None = None) -> Iterator[Mapping[str, Any]]:
+        """Have the engine fetch an image; what it tells meanwhile. `login`: `username` and `password`.
+
+        Without one, what `docker login` has left is used.
+        """
+        with _errors(f"the image {image} cannot be had"):
+            given = None if login is None else dict(login)
+            for event in self._client.api.pull(image, stream=True, decode=True, auth_config=given):
+                if "error" in event:
+                    raise EngineError(*_explained(f"the image {image} cannot be had", str(event["error"])))
+                yield event
+
+    def create(self, recipe: Recipe) -> str:
+        """Make a container; its id. It does not run yet."""
+        from docker.types import DeviceRequest, LogConfig, Mount
+
+        gpus = [DeviceRequest(count=-1, capabilities=[["gpu"]])] if recipe.gpus else None
+        with _errors(f"no container of the image {recipe.image} can be made"):
+            container = self._client.containers.create(
+                recipe.image,
+                ["serve"],
+                name=recipe.name,
+                labels=dict(recipe.labels),
+                environment=dict(recipe.environment),
+                mounts=[Mount(MODEL_DIR, str(recipe.model_dir), type="bind", read_only=True)],
+                ports={_PORT_KEY: (_LOOPBACK, None)},
+                mem_limit=recipe.memory,
+                # No more with swap than without: SageMaker's instances have none.
+                memswap_limit=recipe.memory,
+                nano_cpus=None if recipe.processors is None else recipe.processors * 1_000_000_000,
+                device_requests=gpus,
+                log_config=LogConfig(type="json-file", config={"max-size": _MOST_LOG}),
+                # The user's own settings for proxies may hold a password.
+                use_config_proxy=False,
+            )
+        return str(container.id)
+
+    def start(self, container: str) -> int:
+        """Let it run; the port of the loopback where it is to answer."""
+        with _errors("the container cannot be started"):
+            self._client.api.start(container)
+            port = _port(self._client.api.inspect_container(container))
+        if port is None:
+            raise EngineError("the container ended before it had a port")
+        return port
+
+    def output(self, container: str, *, only_new: bool = False) -> Iterator[bytes]:
+        """What it prints, as it comes, until it ends."""
+        with _errors("the output of the container cannot be read"):
+            tail = 0 if only_new else "all"
+            stream = self._client.api.logs(container, stream=True, follow=True, tail=tail)
+            yield from stream
+
+    def ending(self, container: str) -> Ending | None:
+        """How it ended; None while it runs."""
+        from docker.errors import NotFound
+
+        with _errors("the container's state cannot be read"):
+            try:
+                state = self._client.api.inspect_container(container)["State"]
+            except NotFound:
+                return Ending(137)
+        if state.get("Running"):
+            return None
+        return Ending(int(state.get("ExitCode", 0)), bool(state.get("OOMKilled")))
+
+    def remove(self, container: str, grace: int = 0) -> None:
+        """SIGTERM, SIGKILL after so many seconds, and leave nothing of it; one that is gone is no error."""
+        from docker.errors import NotFound
+
+        with _errors("the container cannot be removed"), contextlib.suppress(NotFound):
+            if grace:
+                self._client.api.stop(container, timeout=grace)
+            self._client.api.remove_container(container, v=True, force=True)
+
+    def of_region(self, home: Path) -> list[Found]:
+        """All containers that the region of this home has made, in whatever state."""
+        with _errors("the containers cannot be listed"):
+            given = self._client.api.containers(all=True, filters={"label": f"{HOME_LABEL}={home}"})
+        return [Found(one["Id"], one.get("Labels") or {}, _published(one)) for one in given]
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._client.close()
+
+    def _info(self) -> Mapping[str, Any]:
+        with _errors("the container engine"):
+            info: Mapping[str, Any] = self._client.info()
+            return info
+
+
+def _port(inspected: Mapping[str, Any]) -> int | None:
+    bound = (inspected.get("NetworkSettings", {}).get("Ports") or {}).get(_PORT_KEY)
+    return int(bound[0]["HostPort"]) if bound else None
+
+
+def _published(listed: Mapping[str, Any]) -> int | None:
+    """The port of a container that runs, as the list of them has it."""
+    ports = listed.get("Ports") or ()
+    found = (one.get("PublicPort") for one in ports if one.get("PrivatePort") == PORT)
+    return next((int(port) for port in found if port), None) if listed.get("State") == "running" else None
+
+
+@contextlib.contextmanager
+def _errors(doing: str) -> Iterator[None]:
+    """The engine's errors, and those of the way to it, as ours."""
+    import docker.errors
+    import requests
+
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise EngineError(*_explained(doing, str(error.explanation or error))) from error
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        message = f"{doing}: the container engine does not answer any more ({error})"
+        raise EngineError(message, "See that it runs: `docker info`.") from error
+
+
+def _unreachable(variables: Mapping[str, str], reason: str) -> EngineError:
+    host = variables.get("DOCKER_HOST") or "the usual place"
+    if "Permission denied" in reason:
+        message = f"this user may not use the container engine at {host}"
+        advice = "Join its group (`sudo usermod -aG docker $USER`, then log in anew), or run it rootless."
+        return EngineError(message, advice)
+    advice = (
+        "Start Docker (`sudo systemctl start docker`, or Docker Desktop), or Podman's socket and name it in "
+        "DOCKER_HOST before `hotfire up`."
+    )
+    return EngineError(f"no container engine answers at {host}", advice)
+
+
+_ADVICE: tuple[tuple[str, str, str], ...] = (
+    (
+        "no space left on device",
+        "no space is left on the engine's disk",
+        "`docker system df` shows what takes it, `docker image prune` frees some.",
+    ),
+    (
+        'exec: "serve"',
+        "it has no program `serve`, which SageMaker runs",
+        "Give the image an executable `serve` on PATH, or an ENTRYPOINT that takes it as its argument.",
+    ),
+    (
+        "could not select device driver",
+        "the engine has no GPU to give",
+        "Install NVIDIA's Container Toolkit, or use `instance_type: local_container`.",
+    ),
+    (
+        "port is already allocated",
+        "the port that it was given is taken",
+        "Try again; `docker ps` shows who has it.",
+    ),
+    (
+        "address already in use",
+        "the port that it was given is taken",
+        "Try again; `docker ps` shows who has it.",
+    ),
+    ("minimum memory limit", "its memory limit is below the engine's least", "Name a larger `sized_as`."),
+)
+
+
+def _explained(doing: str, reason: str) -> tuple[str, str]:
+    """A message and an advice for what the engine says."""
+    for sign, meaning, advice in _ADVICE:
+        if sign in reason:
+            return f"{doing}: {meaning}", advice
+    if _is_about_access(reason):
+        return (
+            f"{doing}: {reason}",
+            "See that its name is right; `docker login` gives access to a private one.",
+        )
+    return f"{doing}: {reason}", ""
+
+
+def _is_about_access(reason: str) -> bool:
+    signs = ("denied", "unauthorized", "no basic auth", "authentication", "not found", "manifest unknown")
+    return any(sign in reason.lower() for sign in signs)

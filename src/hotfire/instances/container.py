@@ -1,0 +1,276 @@
+"""An instance that is a container: any image that keeps SageMaker's contract, run as SageMaker runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Protocol, Self
+
+from hotfire import container_images
+from hotfire.container_engine import Engine, Found, Recipe
+from hotfire.errors import (
+    DeadlineExceeded,
+    EngineError,
+    InstanceError,
+    LoadFailed,
+    QueueFull,
+    StreamBroken,
+)
+from hotfire.instances.base import Answer, Change, Container, Output, Request, failed_load
+from hotfire.instances.connections import Disconnected, Reply
+from hotfire.instances.running import Running
+
+MOST_IN_HAND = 1000
+"""Requests that a container may have in hand or waiting."""
+
+_PATIENCE = (0.0, 0.5, 2.0, 5.0, 15.0)
+"""Seconds before each new try to replace a container that ended; the next request is another."""
+_SECONDS_TO_TAKE_OVER = 5.0
+_SECONDS_TO_HEAR_WHY = 1.0
+_GIB = 1 << 30
+
+
+class Yard(Protocol):
+    """Where the containers of a region come from."""
+
+    async def engine(self) -> Engine:
+        """What runs them. Raises EngineError."""
+
+    async def claim(self, recipe: Recipe) -> Found | None:
+        """One by this recipe that the region before this one has left running."""
+
+
+class ContainerInstance:
+    """A model served by a container of this machine; one that ends while it serves is replaced."""
+
+    def __init__(
+        self, container: Container, recipe: Recipe, patience: float, yard: Yard, output: Output
+    ) -> None:
+        self._container, self._recipe, self._patience = container, recipe, patience
+        self._yard, self._output = yard, output
+        self._running: Running | None = None
+        self._bringing: asyncio.Future[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._failure: LoadFailed | None = None
+        self._ready, self._quiet = asyncio.Event(), asyncio.Event()
+        self._in_hand = 0
+
+    @property
+    def load(self) -> int:
+        """How many requests it has in hand or waiting."""
+        return self._in_hand
+
+    @property
+    def pids(self) -> Sequence[int]:
+        """None: they are the container's."""
+        return ()
+
+    async def start(self) -> None:
+        """Have the image, start the container and wait until it is healthy; raises LoadFailed."""
+        self._bringing = asyncio.ensure_future(self._bring())
+        await self._bringing
+        self._watching = asyncio.ensure_future(self._watch())
+
+    def successor(self, changes: Sequence[Change]) -> None:
+        """None: what runs in a container is not edited from here."""
+
+    async def invoke(self, request: Request) -> Answer:
+        """Answer a request; raises `DeadlineExceeded` past its limit, `QueueFull` when too many wait."""
+        return await self._exchange(request, Reply.read)
+
+    async def stream(self, request: Request) -> Answer:
+        """Answer a request as `invoke` does, but in parts as they come."""
+        return await self._exchange(request, Reply.part)
+
+    async def stop(self) -> None:
+        """End, after the requests in hand are answered."""
+        self._stopping = True
+        if self._in_hand:
+            await self._quiet.wait()
+        for task in (self._bringing, self._watching):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        await self._end()
+
+    async def _exchange(self, request: Request, read: Callable[[Reply], Awaitable[bytes]]) -> Answer:
+        until = asyncio.get_running_loop().time() + request.limit
+        with contextlib.ExitStack() as hand:
+            self._enter()
+            hand.callback(self._leave)
+            try:
+                async with _time_limit(until, request.limit):
+                    reply = await self._ask(request)
+                    hand.callback(reply.close)
+                    body = await read(reply)
+            except Disconnected as error:
+                return await self._broken(error)
+            except LoadFailed as error:
+                return failed_load(error)
+            if not body or reply.is_whole:
+                return Answer(reply.status, reply.headers, body)
+            parts = _Parts(reply, until, request.limit, hand.pop_all())
+            return Answer(reply.status, reply.headers, body, rest=parts)
+
+    async def _ask(self, request: Request) -> Reply:
+        """Send a request to the container that serves, as soon as one does. Raises LoadFailed."""
+        await self._ready.wait()
+        if self._failure is not None or self._running is None:
+            if self._watching is not None and self._watching.done() and not self._stopping:
+                self._watching = asyncio.ensure_future(self._watch())
+            raise self._failure or LoadFailed("the container ended")
+        path = f"/invocations?{request.query}" if request.query else "/invocations"
+        return await self._running.connections.ask("POST", path, request.headers, request.body)
+
+    async def _broken(self, error: Disconnected) -> Answer:
+        """What is answered to a request in whose middle the container broke off."""
+        said = f"The container broke off: {error.message}."
+        if self._running is not None:
+            await asyncio.wait([self._running.ended], timeout=_SECONDS_TO_HEAR_WHY)
+            if self._running.ended.done():
+                said = f"The container {self._running.ended.result()} with the request in hand."
+        return Answer(500, {"Content-Type": "text/plain"}, said.encode())
+
+    def _enter(self) -> None:
+        if self._in_hand >= MOST_IN_HAND:
+            raise QueueFull(f"{MOST_IN_HAND} requests wait already")
+        self._in_hand += 1
+
+    def _leave(self) -> None:
+        self._in_hand -= 1
+        if self._stopping and not self._in_hand:
+            self._quiet.set()
+
+    async def _bring(self) -> None:
+        """Have a container that is healthy. Raises LoadFailed; then nothing is left of it."""
+        try:
+            engine = await self._yard.engine()
+            found = await self._yard.claim(self._recipe)
+            if found is None or not await self._take_over(engine, found):
+                recipe = await asyncio.to_thread(self._prepared, engine, asyncio.get_running_loop())
+                await self._run(Running(engine, recipe, self._print), self._patience)
+        except EngineError as error:
+            raise LoadFailed(". ".join(filter(None, (error.message, error.advice)))) from error
+        self._failure = None
+        self._ready.set()
+
+    async def _take_over(self, engine: Engine, found: Found) -> bool:
+        """Whether a container that is there already serves."""
+        try:
+            await self._run(Running(engine, self._recipe, self._print, found), _SECONDS_TO_TAKE_OVER)
+        except InstanceError:
+            return False
+        self._say("the container that was there serves on")
+        return True
+
+    async def _run(self, running: Running, seconds: float) -> None:
+        self._running = running
+        try:
+            await running.start(seconds)
+        except BaseException:
+            await self._end()
+            raise
+
+    def _prepared(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> Recipe:
+        """On a thread: the image is here, and the recipe fits the machine."""
+
+        def say(line: str) -> None:
+            loop.call_soon_threadsafe(self._say, line)
+
+        image = container_images.fitting(engine, self._recipe.image)
+        container_images.obtain(engine, image, say, lambda: self._stopping)
+        recipe = replace(self._recipe, image=image, name=f"{self._recipe.name}-{secrets.token_hex(4)}")
+        if recipe.processors is None:
+            return recipe
+        return replace(recipe, processors=min(recipe.processors, engine.processors()))
+
+    async def _watch(self) -> None:
+        """Replace the container whenever it ends."""
+        while self._running is not None:
+            if self._failure is None:
+                ending = await self._running.ended
+                self._ready.clear()
+                self._say(f"the container {ending}{self._size() if ending.lacked_memory else ''}")
+                await self._end()
+            if self._stopping or not await self._replace():
+                self._failure = self._failure or LoadFailed("the container ended")
+                self._ready.set()
+                return
+
+    async def _replace(self) -> bool:
+        """Whether there is a healthy container again; each new try is more patient."""
+        for pause in _PATIENCE:
+            await asyncio.sleep(pause)
+            try:
+                await self._bring()
+            except LoadFailed as error:
+                self._say(f"the container could not be replaced: {error.message}")
+                failure = error
+            else:
+                return True
+        self._failure = failure
+        return False
+
+    async def _end(self) -> None:
+        """Leave nothing of the container."""
+        if self._running is not None:
+            try:
+                await self._running.end()
+            except EngineError as error:
+                self._say(error.message)
+
+    def _size(self) -> str:
+        """Whose memory it had."""
+        memory = self._container.memory
+        if memory is None:
+            return ""
+        return f": it had {memory / _GIB:g} GiB, as {self._container.sized_as} has"
+
+    def _print(self, line: str) -> None:
+        self._output("", line)
+
+    def _say(self, line: str) -> None:
+        """Add a line of our own to what is printed."""
+        self._output("", f"hotfire: {line}")
+
+
+class _Parts:
+    """What follows the first part of an answer; the container has it in hand until it is closed."""
+
+    def __init__(self, reply: Reply, until: float, limit: float, hand: contextlib.ExitStack) -> None:
+        self._reply, self._until, self._limit, self._hand = reply, until, limit, hand
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            async with _time_limit(self._until, self._limit):
+                part = await self._reply.part()
+        except Disconnected as error:
+            await self.aclose()
+            raise StreamBroken(error.message) from error
+        except BaseException:
+            await self.aclose()
+            raise
+        if not part:
+            await self.aclose()
+            raise StopAsyncIteration
+        return part
+
+    async def aclose(self) -> None:
+        """Want no more of it: the connection is closed, which the container may notice."""
+        self._hand.close()
+
+
+@contextlib.asynccontextmanager
+async def _time_limit(until: float, limit: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout_at(until):
+            yield
+    except TimeoutError:
+        raise DeadlineExceeded(f"no answer within {limit:g} s") from None

@@ -1,0 +1,155 @@
+"""One container, from its making to its removal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from time import sleep
+from typing import Any
+
+from hotfire.container_engine import Ending, Engine, Found, Recipe
+from hotfire.errors import EngineError, LoadFailed
+from hotfire.instances.connections import Connections, Disconnected
+
+SECONDS_TO_END = 30
+"""Between SIGTERM and SIGKILL: SageMaker's own."""
+_SECONDS_TO_PING = 2.0
+"""What SageMaker gives an answer to /ping."""
+_PAUSES = (0.02, 0.05, 0.1, 0.2)
+_LAST_LINES = 20
+_LONGEST_LINE = 1024 * 1024
+_SECONDS_TO_LOOK_AGAIN = 0.05
+
+
+class Running:
+    """A container by a recipe, or one that is found running by the same.
+
+    What it prints goes to `output`, line by line; `ended` is set when it has ended, whoever ended it.
+    """
+
+    def __init__(
+        self, engine: Engine, recipe: Recipe, output: Callable[[str], None], found: Found | None = None
+    ) -> None:
+        self._engine, self._recipe, self._output, self._found = engine, recipe, output, found
+        self._loop = asyncio.get_running_loop()
+        self._id = found.id if found else ""
+        self._making: asyncio.Future[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._last: deque[str] = deque(maxlen=_LAST_LINES)
+        self._is_followed = self._has_been_healthy = False
+        self.ended: asyncio.Future[Ending] = self._loop.create_future()
+        self.connections = Connections(0)
+
+    async def start(self, seconds: float) -> None:
+        """Return when it answers /ping as it is to. Raises EngineError, LoadFailed."""
+        # It goes on when this is given up; `end` waits for it.
+        self._making = asyncio.ensure_future(asyncio.to_thread(self._make))
+        await asyncio.shield(self._making)
+        healthy = asyncio.ensure_future(self._until_healthy())
+        either: set[asyncio.Future[Any]] = {healthy, self.ended}
+        try:
+            await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if self.ended.done():
+                raise self._failed(f"the container {self.ended.result()} before it was healthy")
+            if not healthy.done():
+                raise self._failed(f"the container did not answer /ping with 200 within {seconds:g} s")
+            healthy.result()
+        finally:
+            healthy.cancel()
+        self._has_been_healthy = True
+
+    async def is_healthy(self) -> bool:
+        """Whether it answers /ping with 200, in the time that there is for that."""
+        try:
+            async with asyncio.timeout(_SECONDS_TO_PING):
+                reply = await self.connections.ask("GET", "/ping")
+                try:
+                    await reply.read()
+                finally:
+                    reply.close()
+        except (Disconnected, TimeoutError):
+            return False
+        return reply.status == 200
+
+    async def end(self) -> None:
+        """Have it end, and return when nothing of it is left and all it printed is told."""
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self._end())
+        await asyncio.shield(self._ending)
+
+    async def _end(self) -> None:
+        if self._making is not None:
+            with contextlib.suppress(EngineError):
+                await self._making
+        self.connections.close()
+        if not self._id:
+            return
+        # What has never been healthy has nothing in hand.
+        grace = SECONDS_TO_END if self._has_been_healthy and not self.ended.done() else 0
+        await asyncio.to_thread(self._engine.remove, self._id, grace)
+        if self._is_followed:
+            await self.ended
+
+    def _make(self) -> None:
+        if self._found is None:
+            self._id = self._engine.create(self._recipe)
+            port = self._engine.start(self._id)
+        else:
+            port = self._found.port or 0
+        self.connections = Connections(port)
+        self._is_followed = True
+        threading.Thread(target=self._follow, name=f"log of {self._recipe.name}", daemon=True).start()
+
+    async def _until_healthy(self) -> None:
+        pauses = iter(_PAUSES)
+        while not await self.is_healthy():
+            await asyncio.sleep(next(pauses, _PAUSES[-1]))
+
+    def _failed(self, message: str) -> LoadFailed:
+        said = next((line for line in reversed(self._last) if line.strip()), "")
+        return LoadFailed(f"{message}: {said.strip()}" if said else message, "\n".join(self._last))
+
+    def _follow(self) -> None:
+        """On a thread of its own: tell what it prints, and how it ended."""
+        ending: Ending | None = None
+        only_new = self._found is not None
+        while ending is None:
+            try:
+                for line in _lines(self._engine.output(self._id, only_new=only_new)):
+                    self._tell(self._printed, line)
+                ending = self._engine.ending(self._id)
+            except EngineError as error:
+                self._tell(self._printed, f"hotfire: {error.message}")
+                ending = Ending(1)
+            if ending is None:
+                # The end of the output is known before the end of the container, or was not that.
+                only_new = True
+                sleep(_SECONDS_TO_LOOK_AGAIN)
+        self._tell(self._over, ending)
+
+    def _tell(self, take: Callable[[Any], None], value: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the region has ended, and its loop
+            self._loop.call_soon_threadsafe(take, value)
+
+    def _printed(self, line: str) -> None:
+        self._last.append(line)
+        self._output(line)
+
+    def _over(self, ending: Ending) -> None:
+        if not self.ended.done():
+            self.ended.set_result(ending)
+
+
+def _lines(blocks: Iterator[bytes]) -> Iterator[str]:
+    partial = b""
+    for block in blocks:
+        *lines, partial = (partial + block).split(b"\n")
+        if len(partial) > _LONGEST_LINE:
+            lines, partial = [*lines, partial], b""
+        for line in lines:
+            yield line.decode("utf-8", "replace").rstrip("\r")
+    if partial:
+        yield partial.decode("utf-8", "replace")
