@@ -10,7 +10,13 @@ from hotfire.holdings import Host, holdings
 from hotfire.prices import Price
 
 ROLE = "arn:aws:iam::123456789012:role/service-role"
-TAGS = {"hotfire:project": "news", "hotfire:hash": "a" * 64, "hotfire:commit": "abc1234"}
+JANE = "arn:aws:iam::123456789012:user/jane"
+TAGS = {
+    "hotfire:project": "news",
+    "hotfire:hash": "a" * 64,
+    "hotfire:commit": "abc1234",
+    "hotfire:caller": JANE,
+}
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ def test_an_endpoint_with_all_that_is_known_of_it(sagemaker: Any) -> None:
     make(sagemaker, "news", TAGS, count=2)
     (found,) = holdings(sagemaker)
     assert (found.endpoint, found.project, found.state) == ("news", "news", "InService")
-    assert (found.sha256, found.commit) == ("a" * 64, "abc1234")
+    assert (found.sha256, found.commit, found.caller) == ("a" * 64, "abc1234", JANE)
     assert found.hosts == (Host("v0", "ml.m5.large", 2, None, 1.0),)
     assert found.price == Price(0.23, date(2024, 12, 31))
     assert found.created > 0

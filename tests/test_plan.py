@@ -91,6 +91,7 @@ def test_the_failure_of_an_earlier_update_does_not_make_an_endpoint_unhealthy() 
 
 def test_another_commit_of_the_same_content_is_no_reason() -> None:
     assert plan(goal(), serving("a", tags=TAGS | {"hotfire:commit": "0000000"})).is_empty
+    assert plan(goal(), serving("a", tags=TAGS | {"hotfire:caller": "somebody else"})).is_empty
 
 
 def test_a_changed_project_updates_the_endpoint_and_its_tags() -> None:

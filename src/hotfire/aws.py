@@ -31,6 +31,10 @@ class Aws:
         """The account, the AWS region and the caller's ARN."""
         return f"AWS account {self._caller['Account']}, {self._region}, as {self._caller['Arn']}"
 
+    def caller(self) -> str:
+        """The caller's ARN."""
+        return str(self._caller["Arn"])
+
     def prepare(self) -> None:
         """Nothing: AWS begins when it is told to."""
 

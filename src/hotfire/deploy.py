@@ -190,7 +190,7 @@ class Deployer:
     def _goal(self, data: ModelData, placement: Placement) -> Wanted:
         region_name = self._client("sagemaker").meta.region_name
         role_arn = roles.arn(self._client("iam"), self._environment.role())
-        site = Site(region_name, role_arn, placement.members)
+        site = Site(region_name, role_arn, placement.members, self._destination.caller())
         return wanted(self._environment, data, site, project.commit(self._environment.root))
 
     def _proposal(

@@ -46,6 +46,9 @@ class Destination(Protocol):
     def introduction(self) -> str:
         """Where this is and who asks, in a line; empty on this machine."""
 
+    def caller(self) -> str:
+        """Who asks, by ARN; empty on this machine."""
+
     def prepare(self) -> None:
         """Let it do meanwhile what it can, before it is known what is deployed."""
 

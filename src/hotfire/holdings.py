@@ -8,7 +8,7 @@ from typing import Any
 
 from hotfire.inventory import Inventory, errors
 from hotfire.prices import Price, hourly
-from hotfire.wanted import COMMIT_TAG, HASH_TAG, PROJECT_TAG
+from hotfire.wanted import CALLER_TAG, COMMIT_TAG, HASH_TAG, PROJECT_TAG
 
 _PAGE = 100
 
@@ -40,6 +40,7 @@ class Holding:
     modified: float
     sha256: str | None
     commit: str | None
+    caller: str | None
     hosts: tuple[Host, ...]
     price: Price | None
 
@@ -83,6 +84,7 @@ def _holding(found: Mapping[str, Any], tags: Mapping[str, str], on: tuple[Host, 
         modified=found["LastModifiedTime"].timestamp(),
         sha256=tags.get(HASH_TAG),
         commit=tags.get(COMMIT_TAG) or None,
+        caller=tags.get(CALLER_TAG) or None,
         hosts=on,
         price=_price(on, region),
     )

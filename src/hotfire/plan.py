@@ -9,7 +9,7 @@ from typing import Any
 from hotfire import autoscaling
 from hotfire.calls import Call, add_tags, tag_list
 from hotfire.errors import DeployError, ForeignEndpoint
-from hotfire.wanted import COMMIT_TAG, PROJECT_TAG, Wanted, model_of
+from hotfire.wanted import CALLER_TAG, COMMIT_TAG, PROJECT_TAG, Wanted, model_of
 
 KEPT = 3
 """So many configs that served before are kept for `rollback`, with their models."""
@@ -213,11 +213,11 @@ def _move(
 
 
 def _tag(endpoint: str, tags: Mapping[str, str], existing: Existing) -> tuple[Call, ...]:
-    """What gives an endpoint that stays the tags; another commit of the same content is no reason."""
+    """What gives an endpoint that stays the tags; another commit or caller of the same content is no reason."""
     # The commit of what was deployed before says nothing of what comes from none.
     tags = {**({COMMIT_TAG: ""} if COMMIT_TAG in existing.tags else {}), **tags}
     new = {name: value for name, value in tags.items() if existing.tags.get(name) != value}
-    if existing.status in _ABSENT or not set(new) - {COMMIT_TAG}:
+    if existing.status in _ABSENT or not set(new) - {COMMIT_TAG, CALLER_TAG}:
         return ()
     return (add_tags(endpoint, existing.arn, new),)
 

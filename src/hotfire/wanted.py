@@ -14,7 +14,13 @@ from hotfire.errors import ImageError
 from hotfire.images import image_uri
 from hotfire.model_data import ModelData
 from hotfire.raw_settings import merged
-from hotfire.resources import INSTALL_VARIABLE, PYTHON_VARIABLE, RUNS_AS_VARIABLE, SIZED_AS_VARIABLE
+from hotfire.resources import (
+    INSTALL_VARIABLE,
+    PYTHON_VARIABLE,
+    RUNS_AS_VARIABLE,
+    SIZED_AS_VARIABLE,
+    UPDATE_VARIABLE,
+)
 
 PROJECT_TAG = "hotfire:project"
 HASH_TAG = "hotfire:hash"
@@ -23,6 +29,9 @@ CALLER_TAG = "hotfire:caller"
 
 VARIANT = "AllTraffic"
 """The one production variant, by the name that SageMaker's SDK gives it."""
+
+IN_PLACE = "in_place"
+"""The strategy of `update` that only a local region has: the old version ends before the new one starts."""
 
 _MODEL_DIGITS, _CONFIG_DIGITS = 12, 6
 _LONGEST_NAME = 63
@@ -152,6 +161,8 @@ def container_environment(environment: Environment, entry_point: str, region_nam
         "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
         "DEPLOY_ENV": environment.name,
     }
+    if environment.is_local and _strategy(environment) == IN_PLACE:
+        variables[UPDATE_VARIABLE] = IN_PLACE
     if environment.in_containers:
         return {**variables, **_container(environment)}
     if environment.is_local:
@@ -220,20 +231,25 @@ def _config_digits(request: Mapping[str, Any]) -> str:
     return _digits(variants[0] if is_all else request, _CONFIG_DIGITS)
 
 
+def _strategy(environment: Environment) -> str:
+    """How a new version takes over. Raises ConfigError for a way that there is not."""
+    strategy = environment.update.get("strategy", "blue_green")
+    if strategy == IN_PLACE and not environment.is_local:
+        message = "update.strategy: in_place is for a local region; SageMaker has no such update"
+        advice = "`rolling` needs the fewest instances beside those that serve."
+        raise environment.mistake(message, advice, "update", "strategy")
+    if strategy not in (*_POLICIES, IN_PLACE):
+        message = f"update.strategy must be blue_green, rolling or in_place, not {strategy!r}"
+        raise environment.mistake(message, "", "update", "strategy")
+    return str(strategy)
+
+
 def _update(environment: Environment) -> dict[str, Any]:
     """DeploymentConfig: what `update` has beside its strategy are members of that policy."""
-    given = dict(environment.update)
+    strategy, given = _strategy(environment), dict(environment.update)
     if not given:
         return {}
-    strategy = given.pop("strategy", "blue_green")
-    if strategy not in _POLICIES:
-        if strategy == "in_place":
-            message = "update.strategy: in_place is for a local region; SageMaker has no such update"
-            advice = "`rolling` needs the fewest instances beside those that serve."
-        else:
-            message = f"update.strategy must be blue_green, rolling or in_place, not {strategy!r}"
-            advice = ""
-        raise environment.mistake(message, advice, "update", "strategy")
+    given.pop("strategy", None)
     rollback = {name: given.pop(name) for name in ("AutoRollbackConfiguration",) if name in given}
     name, policy = _POLICIES[strategy]
     return {name: merged(policy, given), **rollback}

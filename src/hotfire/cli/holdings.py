@@ -14,7 +14,7 @@ from hotfire.environment import Environment
 if TYPE_CHECKING:
     from hotfire.holdings import Holding
 
-_HEAD = ("ENDPOINT", "STATE", "INSTANCES", "$/HOUR", "AGE", "COMMIT", "HASH", "PROJECT")
+_HEAD = ("ENDPOINT", "STATE", "INSTANCES", "$/HOUR", "AGE", "COMMIT", "HASH", "PROJECT", "BY")
 _SPANS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -45,6 +45,7 @@ def _row(one: Holding, *, is_local: bool) -> tuple[str, ...]:
         one.commit or "-",
         (one.sha256 or "-")[:12],
         one.project,
+        (one.caller or "").rpartition(":")[2],
     )
 
 
