@@ -89,9 +89,10 @@ def test_the_failure_of_an_earlier_update_does_not_make_an_endpoint_unhealthy() 
     assert plan(goal(), serving("a", failure_reason="NameError")).is_empty
 
 
-def test_another_commit_of_the_same_content_is_no_reason() -> None:
+def test_another_commit_or_caller_of_the_same_content_is_no_reason() -> None:
     assert plan(goal(), serving("a", tags=TAGS | {"hotfire:commit": "0000000"})).is_empty
-    assert plan(goal(), serving("a", tags=TAGS | {"hotfire:caller": "somebody else"})).is_empty
+    mine, theirs = (TAGS | {"hotfire:caller": who} for who in ("me", "somebody else"))
+    assert plan(replace(goal(), tags=mine), serving("a", tags=theirs)).is_empty
 
 
 def test_a_changed_project_updates_the_endpoint_and_its_tags() -> None:
