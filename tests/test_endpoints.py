@@ -1,6 +1,7 @@
 """Endpoints' lives over instances that do as their model data says: a word in the file `behaviour`."""
 
 import asyncio
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -34,6 +35,7 @@ class Instance:
 
     def __init__(self, host: "Host", spec: Spec, output: Output) -> None:
         self.host, self.output = host, output
+        self.model_dir = spec.model_dir
         self.behaviour = (spec.model_dir / "behaviour").read_text()
         self.load = 0
         self.state = "new"
@@ -45,7 +47,7 @@ class Instance:
         await asyncio.sleep(0)
         if self.behaviour.startswith("slow"):
             await self.host.open.wait()
-        if self.behaviour.startswith("broken"):
+        if "broken" in self.behaviour:
             raise LoadFailed("OSError: no weights", TRACE)
         if self.behaviour.startswith("bug"):
             raise ZeroDivisionError
@@ -115,7 +117,8 @@ class World:
             data.mkdir(parents=True, exist_ok=True)
             (data / "behaviour").write_text(behaviour)
             source = {"S3Uri": f"file://{data}/", "S3DataType": "S3Prefix", "CompressionType": "None"}
-            container = {"ModelDataSource": {"S3DataSource": source}}
+            variables = {"HOTFIRE_UPDATE": "in_place"} if "large" in behaviour else {}
+            container = {"ModelDataSource": {"S3DataSource": source}, "Environment": variables}
             self.store.put_model(Model(behaviour, "arn", 1.0, {"PrimaryContainer": container}))
             variants.append({"VariantName": behaviour, "ModelName": behaviour, "InstanceType": "local"})
         name = "-".join(behaviours)
@@ -127,7 +130,7 @@ class World:
         self.endpoints.create(Endpoint(name, "arn", config, "Creating", 1.0, 1.0), {"k": "v"})
 
     def update(self, *behaviours: str) -> None:
-        self.endpoints.update("e", self.config(*behaviours), {})
+        self.endpoints.update("e", self.config(*behaviours))
 
     async def settled(self, name: str = "e") -> Endpoint | None:
         await self.endpoints.settled(name, 20.0)
@@ -333,6 +336,86 @@ async def test_a_failed_update_keeps_the_old_fleet_and_the_reason(world: World) 
     assert endpoint == Endpoint("e", "arn", "good", "InService", 1.0, 5.0, "OSError: no weights")
     assert await world.ask() == "good"
     assert world.host.states == ["ready", "stopped"]
+
+
+async def test_what_is_too_large_to_be_there_twice_ends_before_the_next_one_starts(world: World) -> None:
+    world.create("good-large")
+    await world.settled()
+    world.update("slow-large")
+    await until(lambda: world.host.states == ["stopped", "starting"])
+    waiting = asyncio.create_task(world.ask())
+    await asyncio.sleep(0.01)
+    assert (world.state(), waiting.done()) == ("Updating", False)
+    world.host.open.set()
+    assert await waiting == "slow-large"
+    endpoint = await world.settled()
+    assert endpoint is not None
+    assert (endpoint.status, endpoint.config_name) == ("InService", "slow-large")
+
+
+@pytest.mark.parametrize("target", ["good", "good-large"])
+async def test_one_that_is_too_large_is_enough(world: World, target: str) -> None:
+    world.create("long" if "large" in target else "long-large")
+    await world.settled()
+    in_hand = asyncio.create_task(world.ask())
+    await until(lambda: world.host.instances[0].load == 1)
+    world.update(target)
+    await asyncio.sleep(0.01)
+    assert len(world.host.instances) == 1
+    world.host.open.set()
+    assert (await in_hand).startswith("long")
+    assert await world.ask() == target
+
+
+async def test_a_failed_update_in_place_brings_the_old_one_back(world: World) -> None:
+    world.create("good-large")
+    await world.settled()
+    world.update("broken-large")
+    assert await world.ask() == "good-large"
+    endpoint = await world.settled()
+    assert endpoint == Endpoint("e", "arn", "good-large", "InService", 1.0, 5.0, "OSError: no weights")
+    assert world.host.states == ["stopped", "stopped", "ready"]
+
+
+async def test_model_data_that_is_not_there_does_not_end_what_is_large(world: World) -> None:
+    world.create("good-large")
+    await world.settled()
+    config = world.config("other-large")
+    shutil.rmtree(world.folder / "data" / "other-large")
+    world.endpoints.update("e", config)
+    endpoint = await world.settled()
+    assert endpoint is not None
+    assert (endpoint.status, world.host.states) == ("InService", ["ready"])
+
+
+async def test_an_update_in_place_after_which_nothing_starts_says_both_reasons(world: World) -> None:
+    world.create("good-large")
+    await world.settled()
+    world.update("slow-broken-large")
+    await until(lambda: world.host.states == ["stopped", "starting"])
+    behaviour = world.host.instances[0].model_dir / "behaviour"
+    behaviour.chmod(0o600)
+    behaviour.write_text("broken-too")
+    world.host.open.set()
+    endpoint = await world.settled()
+    assert endpoint is not None
+    assert endpoint.status == "Failed"
+    assert endpoint.failure_reason == "OSError: no weights; and what served before: OSError: no weights"
+    with pytest.raises(ValidationError, match="its state is Failed"):
+        await world.ask()
+
+
+async def test_an_endpoint_can_be_deleted_while_it_is_updated_in_place(world: World) -> None:
+    world.create("good-large")
+    await world.settled()
+    world.update("slow-large")
+    await until(lambda: world.host.states == ["stopped", "starting"])
+    waiting = asyncio.create_task(world.ask())
+    world.endpoints.delete("e")
+    with pytest.raises(ValidationError, match="its state is Deleting"):
+        await waiting
+    assert await world.settled() is None
+    assert world.host.states == ["stopped", "stopped"]
 
 
 async def test_the_next_update_takes_the_reason_away(world: World) -> None:

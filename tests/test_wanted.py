@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,17 @@ def test_how_it_is_updated(update: dict[str, Any], expected: dict[str, Any]) -> 
 def test_sagemaker_updates_nothing_in_place() -> None:
     with pytest.raises(ConfigError, match="in_place is for a local region"):
         at_aws(update={"strategy": "in_place"})
+
+
+def test_here_the_model_says_that_it_is_updated_in_place() -> None:
+    container = names(update={"strategy": "in_place"}).create_model["PrimaryContainer"]
+    assert container["Environment"]["HOTFIRE_UPDATE"] == "in_place"
+
+
+@pytest.mark.parametrize("of", [at_aws, names])
+def test_a_way_to_update_that_there_is_not_is_refused_everywhere(of: Callable[..., Wanted]) -> None:
+    with pytest.raises(ConfigError, match=r"must be blue_green, rolling or in_place, not 'blue'"):
+        of(update={"strategy": "blue"})
 
 
 def test_the_very_bytes_of_an_archive_are_another_model() -> None:

@@ -204,7 +204,7 @@ def _batches(subject: Subject) -> Iterator[Found]:
     if value.isdigit() and int(value) > 1:
         message = (
             f"{name} is {value}: requests wait for each other, are all read by the first one's content type "
-            "and headers, and an error in one fails all. The handler is called for each by itself all the same."
+            "and headers, and an error in one fails all. The handler is still called for each by itself."
         )
         advice = "Leave it out; several texts or rows in one request are one batch."
         yield Found(message, advice, environment.file, subject.line_of("container_env", name))

@@ -29,7 +29,7 @@ class Endpoints(Protocol):
     def create(self, endpoint: Endpoint, tags: Mapping[str, str]) -> None:
         """Store an endpoint, whose state is Creating, and begin to bring it up."""
 
-    def update(self, name: str, config_name: str, request: Mapping[str, Any]) -> None:
+    def update(self, name: str, config_name: str) -> None:
         """Begin to move an endpoint to another config; its state is Updating from now on."""
 
     def delete(self, name: str) -> None:
@@ -207,7 +207,7 @@ class Control:
                 f'Cannot update endpoint "{endpoint.arn}" in Failed state. Delete it and create it again.'
             )
         config = self._config(caller, params["EndpointConfigName"])
-        self._endpoints.update(endpoint.name, config.name, params)
+        self._endpoints.update(endpoint.name, config.name)
         self._update_targets[endpoint.name] = config.name
         return {"EndpointArn": endpoint.arn}
 

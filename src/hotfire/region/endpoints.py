@@ -80,7 +80,7 @@ class Endpoints:
         plan = self._blueprints.draw(endpoint.config_name)
         self._begin(endpoint.name, self._bring_up(endpoint.name, plan))
 
-    def update(self, name: str, config_name: str, request: Mapping[str, Any]) -> None:
+    def update(self, name: str, config_name: str) -> None:
         """Begin to move an endpoint to another config; its state is Updating from now on."""
         self._record(name, status="Updating", failure_reason="")
         blueprint = self._blueprints.draw(config_name)
