@@ -17,6 +17,8 @@ from hotfire.cli.root import COMMANDS, hotfire, run
 from hotfire.errors import HotfireError, UsageError
 
 OF_NO_PROJECT = ("new", "init", "serve", "up", "down", "env")
+OF_SEVERAL_ENVIRONMENTS = ("parity",)
+"""These name them by their arguments."""
 HOTFIRE = (sys.executable, "-m", "hotfire")
 
 
@@ -76,7 +78,8 @@ def test_every_command_has_json(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in OF_NO_PROJECT])
 def test_every_command_of_a_project_takes_its_environment(name: str) -> None:
-    assert {"--env", "--config"} <= options_of(name)
+    wanted = {"--config"} if name in OF_SEVERAL_ENVIRONMENTS else {"--env", "--config"}
+    assert wanted <= options_of(name)
 
 
 def options_of(name: str) -> set[str]:

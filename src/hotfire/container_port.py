@@ -64,12 +64,12 @@ class ContainerPort:
                 response = connection.getresponse()
                 body, content_type = response.read(), response.headers.get("Content-Type", "")
         except TimeoutError as error:
-            message = f"{self.name} did not answer within {self._seconds:g} s"
+            message = f"it did not answer within {self._seconds:g} s"
             raise Unreachable(message, "See what the container prints.") from error
         except ConnectionRefusedError as error:
-            raise Unreachable(f"nothing listens at {self.name}", _START) from error
+            raise Unreachable("nothing listens there", _START) from error
         except (OSError, HTTPException) as error:
-            raise Unreachable(f"{self.name} gave no answer: {str(error) or repr(error)}", _START) from error
+            raise Unreachable(f"it gave no answer: {str(error) or repr(error)}", _START) from error
         return Answer(response.status, content_type, body, time.perf_counter() - begun)
 
     def _connection(self) -> HTTPConnection:

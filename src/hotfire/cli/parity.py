@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,19 +63,19 @@ def parity(
     from hotfire.cli.side_by_side import Table
     from hotfire.parity import Parity
 
-    _check(sides)
     environments = _environments(output, sides, config)
+    asked = [_side(output, side, environments.get(side)) for side in sides]
+    _check(asked)
     examples = _examples(next(iter(environments.values())), names)
-    comparing = Parity(
-        [_side(output, side, environments.get(side)) for side in sides], repeat=repeat, tolerance=tolerance
-    )
-    table = Table(output, sides, [example.name for example in examples])
-    rows = []
+    comparing = Parity(asked, repeat=repeat, tolerance=tolerance)
+    called = [side.name for side in asked]
+    table, rows = Table(output, called, [example.name for example in examples]), []
     for row in comparing.rows(examples):
         table.show(row)
         rows.append(row)
     table.close(rows, comparing.down)
-    output.result(_results(sides, rows, comparing.down, passed := _passed(rows, comparing.down)))
+    passed = not comparing.down and all(row.is_same for row in rows)
+    output.result({"passed": passed, **_results(called, rows, comparing.down)})
     return 0 if passed else 1
 
 
@@ -103,11 +103,13 @@ class _Deployed:
             return False
 
 
-def _check(sides: Sequence[str]) -> None:
-    if len(sides) < 2:
-        advice = "Name two sides or more: `hotfire parity local production`, or http://HOST:PORT for one."
-        raise UsageError(f"{len(sides) or 'No'} side is named, and one is compared with another.", advice)
-    twice = next((side for side in sides if sides.count(side) > 1), None)
+def _check(sides: Sequence[Side]) -> None:
+    """That there is something to compare."""
+    names = [side.name for side in sides]
+    if len(names) < 2:
+        message = f"{len(names) or 'No'} side is named, and one is compared with another."
+        raise UsageError(message, "Name two or more, such as `hotfire parity local production`.")
+    twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"{twice} is named twice.", "Name another side to compare it with.")
 
@@ -165,15 +167,9 @@ def _side(output: Output, name: str, environment: Environment | None) -> Side:
         return Absent(name, error)
 
 
-def _passed(rows: Sequence[Row], down: dict[str, Unreachable]) -> bool:
-    return not down and all(row.is_same for row in rows)
-
-
-def _results(
-    sides: Sequence[str], rows: Sequence[Row], down: dict[str, Unreachable], passed: bool
-) -> dict[str, object]:
+def _results(sides: Sequence[str], rows: Sequence[Row], down: Mapping[str, Unreachable]) -> dict[str, object]:
     reached = [{"name": name, "error": _error(down[name]) if name in down else None} for name in sides]
-    return {"passed": passed, "sides": reached, "examples": [_row(row) for row in rows]}
+    return {"sides": reached, "examples": [_row(row) for row in rows]}
 
 
 def _row(row: Row) -> dict[str, object]:

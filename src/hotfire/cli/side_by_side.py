@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 from hotfire.cli.deployment import FAILED, PASSED
@@ -71,9 +72,9 @@ class Table:
             yield f"and {more} more, which --json tells"
         for side, reply in row.replies.items():
             if isinstance(reply, Refused):
-                yield f"{self._labels[side]} does not take this request: {reply.message}"
-                if reply.advice:
-                    yield f"  → {reply.advice}"
+                told = f"{self._labels[side]} does not take this request: {reply.message}"
+                yield from wrap(told, _WIDTH - 6, subsequent_indent="  ")
+                yield from wrap(reply.advice, _WIDTH - 6, initial_indent="  → ", subsequent_indent="    ")
             elif not reply.is_steady:
                 yield f"{self._labels[side]} does not answer the same each time"
 
