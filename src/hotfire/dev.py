@@ -383,7 +383,7 @@ class Session:
             past.append(timed.answer.seconds)
             trial = Trial(example, timed.answer, check(example, timed.answer))
             failure = self._failure(timed.findings, Sent.of_example(example))
-            found = doubts(timed.findings, timed.answer)
+            found = doubts(timed.findings, timed.answer, len(example.request.body))
             tried.append(Tried(trial, timed.times, median, failure, found))
         self._tried = tuple(tried)
 

@@ -20,6 +20,9 @@ _MOST_MESSAGE_LINES, _MOST_LOCALS, _MOST_PATH = 6, 8, 4
 _MOST_BYTES = 400
 _CODE = "code/"
 
+LARGEST = 6_291_456
+"""Bytes of a request or an answer: `BodyBlob` in botocore's model of SageMaker Runtime."""
+
 DOUBTS: Mapping[str, str] = {
     "training": "The model is in training mode, where dropout and batch norm change its answers: call "
     "`model.eval()` in model_fn.",
@@ -27,6 +30,10 @@ DOUBTS: Mapping[str, str] = {
     "under `with torch.inference_mode():`.",
     "not-json": "The answer says that it is JSON, and no strict reader takes it for that: NaN and Infinity "
     "have no form in JSON, so replace them (by None) before json.dumps.",
+    "large-request": "The request has over 6 MB, which SageMaker refuses: send less, or take an asynchronous "
+    "endpoint (`async:` in config.yml).",
+    "large-answer": "The answer has over 6 MB, which SageMaker does not pass on: answer less, or take an "
+    "asynchronous endpoint (`async:` in config.yml).",
 }
 """What may be wrong with an answer though there is one, and what to do."""
 
@@ -164,11 +171,18 @@ def sent_text(sent: Sent) -> str:
     return f"{name}{kinds} · {sent.size:,} bytes · {start}"
 
 
-def doubts(found: Mapping[str, Any] | None, answer: Answer) -> tuple[str, ...]:
-    """The names of what may be wrong with an answer: what its worker found, what can be seen of it."""
+def doubts(found: Mapping[str, Any] | None, answer: Answer, size: int = 0) -> tuple[str, ...]:
+    """The names of what may be wrong with an answer to a request of that size.
+
+    It is what its worker found, and what can be seen of it.
+    """
     names = list((found or {}).get("doubts", ()))
     if not _is_strict_json(answer):
         names.append("not-json")
+    if size > LARGEST:
+        names.append("large-request")
+    if len(answer.body) > LARGEST:
+        names.append("large-answer")
     return tuple(names)
 
 
@@ -204,8 +218,8 @@ def _places(failure: Failure, base: Path, width: int) -> Iterator[str]:
         yield _named(failure.focus, base)
     else:
         yield from _way(own, base, width)
-    if failure.frames and failure.frames[-1] not in (failure.focus, *own):
-        last = failure.frames[-1]
+    last = failure.frames[-1] if failure.frames else failure.focus
+    if last not in (failure.focus, *own) and not str(last.file).startswith("<"):
         yield cut(f"  raised in {_package_path(last.file)}:{last.line}", width)
 
 
@@ -226,8 +240,8 @@ def _named(frame: Frame, base: Path) -> str:
 
 
 def _package_path(file: Path) -> str:
-    """A file of an installed package, from the package on."""
-    return re.sub(r"^.*/(?:site|dist)-packages/", "", str(file))
+    """A file of an installed package or of Python's own, from the package on."""
+    return re.sub(r"^.*/(?:(?:site|dist)-packages|lib/python3\.\d+)/", "", str(file))
 
 
 def _source(failure: Failure, width: int) -> Iterator[tuple[Part, str]]:

@@ -61,6 +61,52 @@ def _pickled_class(match: re.Match[str]) -> str:
     )
 
 
+def _absent_file(match: re.Match[str]) -> str:
+    path = match["path"]
+    if not path.startswith("/"):
+        return (
+            f"The handler runs in the model's folder, where there is no {path}: open it as "
+            f"`os.path.join(model_dir, {path!r})` and name it under `artifacts:` in config.yml."
+        )
+    return (
+        f"{path} is not in the model data: open files under `model_dir`, the folder that "
+        "model_fn gets, and see by `hotfire pack --list` what is packed."
+    )
+
+
+_SIGNATURES = {
+    "model_fn": "model_dir",
+    "input_fn": "body, content_type",
+    "predict_fn": "data, model",
+    "output_fn": "prediction, accept",
+    "transform_fn": "model, body, content_type, accept",
+}
+
+
+def _signature(match: re.Match[str]) -> str:
+    name = match["name"]
+    parameters = _SIGNATURES.get(name, "model_dir")
+    return (
+        f"Write `def {name}({parameters}):`, or with `context` as one parameter more: the toolkit gives it "
+        "no others."
+    )
+
+
+def _not_json(match: re.Match[str]) -> str:
+    kind = match["kind"]
+    if kind in ("set", "frozenset"):
+        return f"output_fn must return text or bytes: turn the {kind} into a list before json.dumps."
+    if re.fullmatch(r"u?int\d+|float\d+|bool_?", kind):
+        return (
+            f"JSON has no {kind} of numpy's: turn it into a number of Python's by `.item()`, or the array "
+            "into a list by `.tolist()`, before json.dumps."
+        )
+    return (
+        f"JSON has no {kind}: output_fn must return text or bytes, so turn tensors and arrays into lists "
+        "(`.tolist()`) before json.dumps."
+    )
+
+
 HINTS = (
     _hint(
         "numpy-abi",
@@ -92,6 +138,7 @@ HINTS = (
             "version that you tested with in requirements.txt."
         ),
     ),
+    _hint("pickled-class-safely", r"GLOBAL __main__\.(?P<name>\w+)", _pickled_class),
     _hint(
         "weights-only",
         r"Weights only load failed|weights_only.{0,80}(?:default|True)|WeightsUnpickler error",
@@ -122,7 +169,8 @@ HINTS = (
     ),
     _hint(
         "two-devices",
-        r"Expected all tensors to be on the same device|Input type \(.{0,60}\) and weight type",
+        r"Expected all tensors to be on the same device|is not on the expected device|"
+        r"Input type \(.{0,60}\) and weight type",
         "The model and its input are on different devices: move the input by `.to(device)` in predict_fn.",
     ),
     _hint(
@@ -165,10 +213,12 @@ HINTS = (
     _hint(
         "no-model-file",
         r"FileNotFoundError: \[Errno 2\][^\n]*'(?P<path>[^'\n]+)'",
-        lambda match: (
-            f"{match['path']} is not in the model data: open files under `model_dir`, the folder that "
-            "model_fn gets, and see by `hotfire pack --list` what is packed."
-        ),
+        _absent_file,
+    ),
+    _hint(
+        "no-torchscript-file",
+        r"The provided filename (?P<path>[^\n]+) does not exist",
+        _absent_file,
     ),
     _hint(
         "read-only",
@@ -216,10 +266,122 @@ HINTS = (
         "Write `def model_fn(model_dir):` in the handler, which loads the model and returns it.",
     ),
     _hint(
-        "not-json",
-        r"is not JSON serializable",
-        "output_fn must return text or bytes: turn tensors and arrays into lists (`.tolist()`) before "
-        "json.dumps.",
+        "no-torchscript",
+        r"Please ensure model is saved using torchscript",
+        "Without a model_fn the file must be TorchScript (`torch.jit.script(model).save('model.pt')`): save "
+        "it so, or write `def model_fn(model_dir):` in the handler, which builds the model and loads its "
+        "weights.",
+    ),
+    _hint(
+        "no-weights",
+        r"Exactly one \.pth or \.pt file is required",
+        "Without a model_fn there must be `model.pt` in TorchScript, or one .pt or .pth file alone: name it "
+        "under `artifacts:` in config.yml, or write `def model_fn(model_dir):` in the handler.",
+    ),
+    _hint("not-json", r"Object of type (?P<kind>\w+) is not JSON serializable", _not_json),
+    _hint(
+        "default-accept",
+        r"in default_output_fn\n[\s\S]*?Content type (?P<kind>[^\n]*) is not supported by this framework",
+        lambda match: (
+            f"The default output_fn makes JSON, CSV and NPY, and the request accepts {match['kind']}: ask "
+            "for `application/json`, or write `def output_fn(prediction, accept):` in the handler."
+        ),
+    ),
+    _hint(
+        "accept",
+        r"in output_fn\n[\s\S]*?Content type (?P<kind>[^\n]*) is not supported by this framework",
+        lambda match: (
+            f"output_fn does not make {match['kind']}: ask for what it makes by `accept`, or have it make "
+            "that."
+        ),
+    ),
+    _hint(
+        "content-type-parameter",
+        r"Content type (?P<kind>[^;\n]*);(?P<parameter>[^\n]*) is not supported by this framework|"
+        r"(?:content|media)[ _-]?type[\s\S]*\nContent-Type: (?P<sent>[^;\n]+);",
+        lambda match: (
+            f"What follows the `;` belongs to the content type as it is compared: send "
+            f"`{match['kind'] or match['sent']}` alone, or write an input_fn that looks at "
+            "`content_type.split(';')[0]`."
+        ),
+    ),
+    _hint(
+        "content-type",
+        r"in input_fn\n[\s\S]*?Content type (?P<kind>[^\n]*) is not supported by this framework",
+        lambda match: (
+            f"input_fn does not read {match['kind']}: send what it reads by `content_type`, or have it read "
+            "that."
+        ),
+    ),
+    _hint(
+        "default-content-type",
+        r"Content type (?P<kind>[^\n]*) is not supported by this framework",
+        lambda match: (
+            f"The default input_fn reads JSON, CSV, NPY and NPZ, and {match['kind']} is none of them: send "
+            "one that it reads, or write `def input_fn(body, content_type):` in the handler."
+        ),
+    ),
+    _hint(
+        "default-strings",
+        r"can't convert np\.ndarray of type numpy\.(?:str_|object_)|too many dimensions 'str'|"
+        r"in default_input_fn\n[^\n]*(?:new\(\): data must be|inhomogeneous)",
+        "The default input_fn makes a tensor of numbers of every request: write "
+        "`def input_fn(body, content_type):` in the handler, which turns the text into what the model takes.",
+    ),
+    _hint(
+        "malformed-json",
+        r"JSONDecodeError: (?P<what>[^\n]*: line (?P<line>\d+) column (?P<column>\d+))",
+        lambda match: (
+            f"What was read is not JSON at line {match['line']}, column {match['column']}: mend what is sent "
+            "(names and texts stand in double quotes), or have input_fn say what it expects."
+        ),
+    ),
+    _hint("signature", r"TypeError: (?P<name>\w+_fn) takes \d+ arguments but \d+ were given", _signature),
+    _hint(
+        "gradients",
+        r"Can't call numpy\(\) on Tensor that requires grad|"
+        r"Only Tensors created explicitly by the user[^\n]*deepcopy",
+        "The model was called with gradients: call it under `with torch.inference_mode():` in predict_fn.",
+    ),
+    _hint(
+        "unsupported-answer",
+        r"Unsupported model output data type",
+        "output_fn must return text, bytes or what json.dumps takes: turn tensors and arrays into lists "
+        "(`.tolist()`).",
+    ),
+    _hint(
+        "late",
+        r"no answer within (?P<seconds>\d+) s\b",
+        lambda match: (
+            f"Make predict_fn faster than {match['seconds']} s or take a larger instance; what takes longer "
+            "belongs to an asynchronous endpoint (`async:` in config.yml)."
+        ),
+    ),
+    _hint(
+        "large-request",
+        r"is over TS_MAX_REQUEST_SIZE",
+        "A request may have 6 MB at SageMaker: send less (fewer rows, a compressed form), or take an "
+        "asynchronous endpoint (`async:` in config.yml), whose requests lie in S3.",
+    ),
+    _hint(
+        "large-answer",
+        r"is over TS_MAX_RESPONSE_SIZE",
+        "An answer may have 6 MB at SageMaker: answer less (the best labels, fewer digits), or take an "
+        "asynchronous endpoint (`async:` in config.yml), whose answers lie in S3.",
+    ),
+    _hint(
+        "crash",
+        r"killed by signal \d+(?: \((?P<name>SIG(?:SEGV|BUS|ILL|FPE|ABRT))\))",
+        lambda match: (
+            f"{match['name']} comes from compiled code, as of a package for another processor or version of "
+            "torch: print before and after each call to find which, and pin that package's version."
+        ),
+    ),
+    _hint(
+        "exit",
+        r"process that answers has ended, with exit code (?P<code>\d+)",
+        "The handler ends its own process: take `sys.exit`, `os._exit` and `quit` out of it, and raise an "
+        "exception in their place.",
     ),
 )
 """The most telling first: of two that match, the earlier counts."""

@@ -9,7 +9,7 @@ import re
 from types import FrameType, ModuleType, TracebackType
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from hotfire_worker.values import cut, described, masked
+from hotfire_worker.values import cut, described, masked, masked_source
 
 Findings = Dict[str, Any]
 """`function`: the handler's that failed; `errors`: each `type` and `message`, the last one raised first;
@@ -143,7 +143,11 @@ def _focus(told: Dict[str, Any]) -> Findings:
     linecache.checkcache(told["file"])
     first = max(told["line"] - _BEFORE, 1)
     lines = [linecache.getline(told["file"], line) for line in range(first, told["line"] + _AFTER + 1)]
-    source = [[first + number, cut(line.rstrip("\n"), 200)] for number, line in enumerate(lines) if line]
+    source = [
+        [first + number, cut(masked_source(line.rstrip("\n")), 200)]
+        for number, line in enumerate(lines)
+        if line
+    ]
     return {"focus": told, "source": source}
 
 

@@ -26,6 +26,10 @@ _SECRET_TEXT = re.compile(
     r"\bxox[abp]-[\w-]{10,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|(?<=Bearer )[\w.~+/-]{8,}|"
     r"(?<=://)[^\s/:@]+:[^\s/@]+(?=@)|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END|\Z)"
 )
+_SECRET_LITERAL = re.compile(
+    r"(?P<name>[\w-]+)(?P<between>[\"']?\]?\s*(?::\s*str\s*)?[:=]\s*)[rbfu]?(?P<quote>[\"'])(?:(?!(?P=quote)).)+(?P=quote)",
+    re.IGNORECASE,
+)
 _PLAIN = (
     bool,
     int,
@@ -59,6 +63,16 @@ def described(value: Any, name: str = "", depth: int = 0) -> str:
 def masked(text: str) -> str:
     """The text without what looks like a secret."""
     return _SECRET_TEXT.sub(_MASK, text)
+
+
+def masked_source(line: str) -> str:
+    """A line of source without the text that it gives to a name of a secret."""
+
+    def given(match: "re.Match[str]") -> str:
+        is_secret = _SECRET_NAME.search(match["name"])
+        return match["name"] + match["between"] + repr(_MASK) if is_secret else match[0]
+
+    return masked(_SECRET_LITERAL.sub(given, line))
 
 
 def cut(text: str, most: int) -> str:

@@ -39,12 +39,13 @@ def show_failure(output: Output, failure: Failure, indent: str) -> None:
 def show_failed(output: Output, trial: Trial, failure: Failure, told: list[Failure]) -> None:
     """An example that failed, and why; of what was `told` already, which example it failed as."""
     name, answer, expect = trial.example.name, trial.answer, trial.example.expect
-    output.say(f"  {output.paint(FAILED, fg='red', bold=True)} {name}  {duration(answer.seconds)}")
+    line = f"  {output.paint(FAILED, fg='red', bold=True)} {name}  {duration(answer.seconds)}"
     before = next((one for one in told if one.is_as(failure)), None)
     if before is not None and before.sent is not None:
-        output.say(f"      as {before.sent.example}")
+        output.say(f"{line}  as {before.sent.example}")
         return
     told.append(failure)
+    output.say(line)
     got = f"status {answer.status}" if answer.status else "no answer"
     output.say(f"      {got}, expected {expect.status}")
     show_failure(output, failure, "      ")

@@ -7,7 +7,7 @@ import base64
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from hotfire.errors import DeadlineExceeded, HotfireError, LeaseTaken, LoadFaile
 from hotfire.instances.base import Answer, Change, Request
 from hotfire.model_data import entries_of
 from hotfire.region.blueprints import Blueprints
+from hotfire.region.debugging import Debuggee, Relay
 from hotfire.region.endpoints import Endpoints
 from hotfire.region.fleet import Broken, Fleet
 from hotfire.region.recording import Recorded, unanswered
@@ -52,6 +53,10 @@ class Lease:
     """So many times its handler was loaded, or failed to be."""
     loading: asyncio.Task[dict[str, Any]] | None = None
     last: tuple[Request, Answer] | None = None
+    relay: Relay | None = None
+    """Where a debugger attaches."""
+    folders: Sequence[tuple[str, str]] = ()
+    """Where the modules of what is served come from, and their places in the model data."""
     events: asyncio.Queue[Event] = field(default_factory=lambda: asyncio.Queue(_MOST_EVENTS))
 
     def tell(self, event: Event) -> None:
@@ -108,10 +113,11 @@ class Leases:
         """The lease of an endpoint."""
         return next((lease for lease in self._leases.values() if lease.endpoint == endpoint), None)
 
-    def printed(self, endpoint: str, request: str, line: str) -> None:
+    def printed(self, endpoint: str, stream: str, request: str, line: str) -> None:
         """Tell whoever holds the endpoint what its handler printed."""
         lease = self.of(endpoint)
-        if lease is not None:
+        # The traceback of a load is in the answer to the reload.
+        if lease is not None and not stream.endswith("/load"):
             lease.tell({"event": "line", "request": request, "line": line})
 
     def hold(self, params: Mapping[str, Any]) -> Hold:
@@ -154,6 +160,7 @@ class Leases:
             await asyncio.shield(fleet.stop())
             raise
         lease.generation += not kept
+        lease.folders = params.get("folders", ())
         self._go_live(lease, fleet)
         return {
             "kept": kept,
@@ -169,6 +176,19 @@ class Leases:
             raise UsageError("nothing is loaded that could answer", "Mend the handler first.")
         answers = await _tried(lease.fleet, params)
         return {"kept": True, "generation": lease.generation, "answers": answers, "seconds": 0.0}
+
+    async def debug(self, params: Mapping[str, Any]) -> dict[str, int]:
+        """Have debuggers attach at a port, to whatever is live there. Raises UsageError if it is taken."""
+        lease = self._held(params["lease"])
+
+        async def find() -> Debuggee:
+            if lease.fleet is None:
+                raise UsageError("nothing is loaded that could be debugged")
+            port, folder = await lease.fleet.debug()
+            return Debuggee(port, [(local, str(folder / place)) for local, place in lease.folders])
+
+        lease.relay = Relay(find)
+        return {"port": await lease.relay.open(params["port"])}
 
     def last(self, params: Mapping[str, Any]) -> dict[str, Any] | None:
         """The last request that somebody else sent, and its answer; None if nobody has."""
@@ -247,6 +267,8 @@ class Leases:
             return
         if lease.loading is not None:
             lease.loading.cancel()
+        if lease.relay is not None:
+            lease.relay.close()
         self._endpoints.give_back(lease.endpoint)
         if lease.stands_alone:
             self._store.delete_endpoint(lease.endpoint)
@@ -301,14 +323,15 @@ def _failed(request: Request, status: int, findings: Mapping[str, Any]) -> dict[
 
 
 async def _tried(fleet: Fleet, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [await _try(fleet, example) for example in params.get("examples", ())]
+    profiled = bool(params.get("profiled"))
+    return [await _try(fleet, example, profiled) for example in params.get("examples", ())]
 
 
-async def _try(fleet: Fleet, example: Mapping[str, Any]) -> dict[str, Any]:
+async def _try(fleet: Fleet, example: Mapping[str, Any], profiled: bool) -> dict[str, Any]:
     """What a fleet that is not live answers to an example: as JSON has it."""
     params = {**example, "Body": base64.b64decode(example["Body"])}
     variant = fleet.variant(params.get("TargetVariant"))
-    request = replace(container_request(params, REAL_TIME_SECONDS), examined=True)
+    request = replace(container_request(params, REAL_TIME_SECONDS), examined=True, profiled=profiled)
     begun = time.perf_counter()
     try:
         answer = await variant.instance().invoke(request)

@@ -261,7 +261,7 @@ class Region:
 
     def _print(self, endpoint: str, stream: str, request: str, line: str) -> None:
         self._journal.add(endpoint, stream, request, line)
-        self._leases.printed(endpoint, request, line)
+        self._leases.printed(endpoint, stream, request, line)
 
     async def _flush(self) -> None:
         while True:
