@@ -16,7 +16,7 @@ ROWS = (
     ("server.app", "server.serve"),
     ("server.container",),
     ("server.objects",),
-    ("server.gate", "server.http", "server.log", "server.listening", "console.views"),
+    ("server.gate", "server.http", "server.log", "server.listening", "server.workspace", "console.views"),
     ("server.sealed",),
     ("server.signature",),
     ("deploy", "probe", "dev", "parity"),

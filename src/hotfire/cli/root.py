@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("check", "Say what would fail in production, before a deploy."),
     "deploy": ("deploy", "Deploy the project, to this machine if no other environment is named."),
     "test": ("ask", "Send the examples to the endpoint and compare its answers."),
+    "parity": ("parity", "Send the examples to several environments and compare their answers."),
     "invoke": ("ask", "Send one request to the endpoint."),
     "bench": ("bench", "Put load on the endpoint; say how many of which instance it takes."),
     "status": ("endpoint", "Show what is deployed."),
