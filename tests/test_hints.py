@@ -14,6 +14,8 @@ FAILURES = {
     "missing-library": "ImportError: libGL.so.1: cannot open shared object file: No such file or directory",
     "missing-module": "ModuleNotFoundError: No module named 'sklearn'",
     "missing-name": "ImportError: cannot import name 'AutoModel' from 'transformers' (/x/__init__.py)",
+    "pickled-class-safely": "Weights only load failed. WeightsUnpickler error: Unsupported global: "
+    "GLOBAL __main__.Net was not an allowed global by default",
     "weights-only": "_pickle.UnpicklingError: Weights only load failed. This file can still be loaded",
     "newer-torch": "RuntimeError: Attempted to read a PyTorch file with version 11, but the maximum is 10",
     "no-cuda": "RuntimeError: Attempting to deserialize object on a CUDA device but "
@@ -27,6 +29,7 @@ FAILURES = {
     "state-dict": "RuntimeError: Error(s) in loading state_dict for Net:\n\tsize mismatch for fc.weight",
     "pickled-class": "AttributeError: Can't get attribute 'Net' on <module '__main__' (built-in)>",
     "no-model-file": "FileNotFoundError: [Errno 2] No such file or directory: '/home/me/w.pt'",
+    "no-torchscript-file": "ValueError: The provided filename model.pt does not exist",
     "read-only": "OSError: [Errno 30] Read-only file system: '/opt/ml/model/cache'",
     "no-space": "OSError: [Errno 28] No space left on device",
     "ping": "The primary container for production variant AllTraffic did not pass the ping health check. "
@@ -36,7 +39,30 @@ FAILURES = {
     "quota": "An error occurred (ResourceLimitExceeded) when calling the CreateEndpoint operation",
     "capacity": "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error",
     "no-load": "NotImplementedError: Please provide a model_fn implementation.",
+    "no-torchscript": "ModelLoadError: Failed to load /m/model.pt. Please ensure model is saved using "
+    "torchscript.",
+    "no-weights": "ValueError: Exactly one .pth or .pt file is required for PyTorch models: []",
     "not-json": "TypeError: Object of type ndarray is not JSON serializable",
+    "default-accept": "in default_output_fn\nUnsupportedFormatError: Content type image/png is not supported "
+    "by this framework.",
+    "accept": "in output_fn\nUnsupportedFormatError: Content type image/png is not supported by this "
+    "framework.",
+    "content-type-parameter": "Content type application/json; charset=utf-8 is not supported by this "
+    "framework.",
+    "content-type": "in input_fn\nUnsupportedFormatError: Content type text/plain is not supported by this "
+    "framework.",
+    "default-content-type": "in default_input_fn\nUnsupportedFormatError: Content type text/plain is not "
+    "supported by this framework.",
+    "default-strings": "TypeError: can't convert np.ndarray of type numpy.str_. The only supported types are",
+    "malformed-json": "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
+    "signature": "TypeError: predict_fn takes 1 arguments but 2 were given.",
+    "gradients": "RuntimeError: Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy()",
+    "unsupported-answer": "Unsupported model output data type.",
+    "late": "the handler had no answer within 60 s, and its process was ended",
+    "large-request": "the request of 6553501 bytes is over TS_MAX_REQUEST_SIZE, 6553500",
+    "large-answer": "The answer of 6553501 bytes is over TS_MAX_RESPONSE_SIZE, 6553500.",
+    "crash": "the process that answers was killed by signal 11 (SIGSEGV)",
+    "exit": "the process that answers has ended, with exit code 3",
 }
 
 
@@ -98,3 +124,30 @@ def test_the_cause_goes_before_what_came_of_it() -> None:
 )
 def test_an_unknown_failure_gets_no_advice(text: str) -> None:
     assert advice(text) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        ("float32", ".item()"),
+        ("int64", ".item()"),
+        ("set", "list"),
+        ("Tensor", ".tolist()"),
+        ("bytes", "text"),
+    ],
+)
+def test_what_json_cannot_hold_is_turned_by_its_own_means(kind: str, word: str) -> None:
+    assert word in str(advice(f"TypeError: Object of type {kind} is not JSON serializable"))
+
+
+def test_a_file_of_the_working_folder_is_sought_in_the_models() -> None:
+    said = advice("FileNotFoundError: [Errno 2] No such file or directory: 'data/labels.txt'")
+    assert "os.path.join(model_dir, 'data/labels.txt')" in str(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("model_fn", "model_dir"), ("output_fn", "prediction, accept")]
+)
+def test_a_function_is_told_its_parameters(name: str, parameters: str) -> None:
+    said = advice(f"TypeError: {name} takes 5 arguments but 2 were given.")
+    assert f"def {name}({parameters}):" in str(said)

@@ -281,3 +281,43 @@ def test_off_a_terminal_there_are_no_escape_codes(written: Any, dev: Dev) -> Non
     written.edit('"version": 1', '"version": 2')
     dev.until("kept the model")
     assert not any("\x1b" in line for line in dev.said)
+
+
+def test_an_example_that_fails_is_told_by_the_users_own_line(written: Any, dev: Dev) -> None:
+    written.edit('"data": data}', '"data": open("labels.txt").read()}')
+    dev.until("✗", "one")
+    dev.until("status 500, expected 200")
+    dev.until("FileNotFoundError", "labels.txt")
+    dev.until("serve.py:11 in predict_fn")
+    dev.until("▸ 11 │", 'open("labels.txt")')
+    dev.until("data", "= [1]")
+    dev.until("sent: one · application/json", "3 bytes · [1]")
+    dev.until("→", "model_dir")
+    assert not any("Transform failed" in line or len(line) > 80 for line in dev.said[1:])
+
+
+def test_a_clients_request_that_fails_is_told(written: Any, dev: Dev) -> None:
+    written.write("body.txt", "not JSON")
+    asked = written.hotfire("invoke", "-f", "body.txt", "--content-type", "application/json")
+    assert asked.returncode == 1
+    assert "JSONDecodeError" in asked.stderr + asked.stdout
+    dev.until("a client's request failed")
+    dev.until("JSONDecodeError")
+    dev.until("serve.py:8 in input_fn")
+    dev.until("sent: application/json", "8 bytes · not JSON")
+    dev.until("→", "is not JSON at line 1")
+
+
+def test_a_load_that_fails_is_told_by_the_users_own_line(written: Any, dev: Dev) -> None:
+    written.edit("return 1", 'return open("weights.pt").read()')
+    dev.until("✗", "full reload")
+    dev.until("FileNotFoundError")
+    dev.until("serve.py:5 in model_fn")
+    dev.until("→", "weights.pt")
+    assert not any("Traceback" in line for line in dev.said)
+
+
+def test_a_model_in_training_mode_is_told(written: Any, dev: Dev) -> None:
+    written.edit("return 1", "import torch; return torch.nn.Dropout()")
+    dev.until("✓", "one")
+    dev.until("!", "training mode")
