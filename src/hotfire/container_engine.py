@@ -25,7 +25,7 @@ RECIPE_LABEL = "hotfire.recipe"
 
 _PORT_KEY = f"{PORT}/tcp"
 _LOOPBACK = "127.0.0.1"
-_HERE = frozenset({"", "localhost", "127.0.0.1", "::1"})
+_HERE = frozenset({None, "localhost", "127.0.0.1", "::1"})
 _SECONDS_TO_ANSWER = 60
 _MOST_CONNECTIONS = 100
 _MOST_LOG = "16m"
@@ -84,6 +84,7 @@ class Engine:
         except ImportError as error:
             message = "containers need the package `docker`, which is not installed with Hotfire"
             raise EngineError(message, 'pip install "hotfire[containers]"') from error
+        _check_is_here(urlsplit(variables.get("DOCKER_HOST", "")).hostname)
         with _errors("the container engine"):
             try:
                 client = docker.from_env(
@@ -93,11 +94,11 @@ class Engine:
                 )
             except (docker.errors.DockerException, ValueError) as error:
                 raise _unreachable(variables, str(error)) from error
-        host = urlsplit(str(client.api.base_url)).hostname or ""
-        if host not in _HERE:
+        try:
+            _check_is_here(urlsplit(str(client.api.base_url)).hostname)
+        except EngineError:
             client.close()
-            message = f"the container engine at {host} is another machine's: its containers cannot be reached"
-            raise EngineError(message, "Let DOCKER_HOST name an engine on this machine.")
+            raise
         return cls(client)
 
     def architecture(self) -> str:
@@ -236,6 +237,15 @@ def _errors(doing: str) -> Iterator[None]:
         raise EngineError(message, "See that it runs: `docker info`.") from error
 
 
+def _check_is_here(host: str | None) -> None:
+    """Model data is a folder of this machine, and containers answer on its loopback."""
+    if host not in _HERE:
+        message = (
+            f"the container engine at {host} is another machine's, which this machine's files are not on"
+        )
+        raise EngineError(message, "Let DOCKER_HOST name an engine on this machine.")
+
+
 def _unreachable(variables: Mapping[str, str], reason: str) -> EngineError:
     host = variables.get("DOCKER_HOST") or "the usual place"
     if "Permission denied" in reason:
@@ -275,6 +285,11 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
         "the port that it was given is taken",
         "Try again; `docker ps` shows who has it.",
     ),
+    (
+        "no such host",
+        "its registry cannot be found from here",
+        "See that the name is right and that this machine has a network; `docker images` lists what is here.",
+    ),
     ("minimum memory limit", "its memory limit is below the engine's least", "Name a larger `sized_as`."),
 )
 
@@ -284,7 +299,7 @@ def _explained(doing: str, reason: str) -> tuple[str, str]:
     for sign, meaning, advice in _ADVICE:
         if sign in reason:
             return f"{doing}: {meaning}", advice
-    if _is_about_access(reason):
+    if is_about_access(reason):
         return (
             f"{doing}: {reason}",
             "See that its name is right; `docker login` gives access to a private one.",
@@ -292,6 +307,7 @@ def _explained(doing: str, reason: str) -> tuple[str, str]:
     return f"{doing}: {reason}", ""
 
 
-def _is_about_access(reason: str) -> bool:
-    signs = ("denied", "unauthorized", "no basic auth", "authentication", "not found", "manifest unknown")
+def is_about_access(reason: str) -> bool:
+    """Whether a registry says that one may not have an image; what is private may be said not to be there."""
+    signs = ("denied", "unauthorized", "no basic auth", "authentication", "not found", "forbidden")
     return any(sign in reason.lower() for sign in signs)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hotfire.container_engine import Engine
+from hotfire.container_engine import Engine, is_about_access
 from hotfire.errors import EngineError
 from hotfire.images import arm_uri
 
@@ -40,7 +40,7 @@ def obtain(
         _pull(engine, image, say, is_given_up, None)
     except EngineError as error:
         registry = _ECR.match(image)
-        if registry is None or is_given_up():
+        if registry is None or not is_about_access(error.message):
             raise
         if login is None:
             raise EngineError(error.message, _login_line(registry[1], registry[2], image)) from error

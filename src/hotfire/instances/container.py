@@ -192,7 +192,7 @@ class ContainerInstance:
         """Replace the container whenever it ends."""
         while self._running is not None:
             if self._failure is None:
-                ending = await self._running.ended
+                ending = await self._running.over()
                 self._ready.clear()
                 self._say(f"the container {ending}{self._size() if ending.lacked_memory else ''}")
                 await self._end()

@@ -74,6 +74,10 @@ class Running:
             return False
         return reply.status == 200
 
+    async def over(self) -> Ending:
+        """How it ended, when it has; who gives up waiting for that takes it from nobody else."""
+        return await asyncio.shield(self.ended)
+
     async def end(self) -> None:
         """Have it end, and return when nothing of it is left and all it printed is told."""
         if self._ending is None:
@@ -91,7 +95,7 @@ class Running:
         grace = SECONDS_TO_END if self._has_been_healthy and not self.ended.done() else 0
         await asyncio.to_thread(self._engine.remove, self._id, grace)
         if self._is_followed:
-            await self.ended
+            await self.over()
 
     def _make(self) -> None:
         if self._found is None:
