@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hotfire.cli.output import Output
 from hotfire.cli.root import run
 from hotfire.deployment import Status
 from hotfire.environment import Environment
@@ -145,9 +146,9 @@ def test_many_differences_are_counted(sides: Sides, capsys: pytest.CaptureFixtur
 
 def test_no_line_is_longer_than_a_terminal(sides: Sides, capsys: pytest.CaptureFixture[str]) -> None:
     sides.example("a-name-that-goes-on-and-on-for-longer-than-anybody-would-like-to-read-it-or-to-type")
-    sides.answers("local", {"a-member-with-a-long-name": "x" * 300})
+    sides.answers("local", {"a-member-with-a-long-name" * 4: "x" * 300})
     for name in ("candidate", "third"):
-        sides.answers(name, {"a-member-with-a-long-name": "y" * 300})
+        sides.answers(name, {"a-member-with-a-long-name" * 4: "y" * 300})
     sides.refuses("production", DeployError("a reason " * 20, "what to do " * 20), "InService")
     run(["parity", "local", "candidate", "third", "production"])
     lines = capsys.readouterr().out.splitlines()
@@ -209,6 +210,19 @@ def test_examples_are_chosen_by_name(sides: Sides, capsys: pytest.CaptureFixture
     assert sides.deployers["candidate"].requests == [b"c", b"c", b"a", b"a"]
     assert run(["parity", "local", "candidate", "--example", "d"]) == 1
     assert f"there is no example 'd' in {sides.folder / 'examples'}" in capsys.readouterr().err
+
+
+def test_on_a_terminal_the_example_under_way_is_named(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Output, "is_watched", property(lambda _: True))
+    for name in ("long", "short"):
+        sides.example(name)
+    sides.answers("local", 1)
+    sides.answers("candidate", 1)
+    run(["parity", "local", "candidate"])
+    # What erases a line is left out where it is no terminal in truth.
+    assert capsys.readouterr().err == "\r  long …\r\r  short …\r"
 
 
 def test_no_examples_is_an_error(sides: Sides, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,13 +63,17 @@ def parity(
     from hotfire.cli.side_by_side import Table
     from hotfire.parity import Parity
 
+    if len(sides) < 2:
+        message = f"{len(sides) or 'No'} side is named, and one is compared with another."
+        raise UsageError(message, "Name two or more, such as `hotfire parity local production`.")
     environments = _environments(output, sides, config)
     asked = [_side(output, side, environments.get(side)) for side in sides]
-    _check(asked)
+    _check_names([side.name for side in asked])
     examples = _examples(next(iter(environments.values())), names)
     comparing = Parity(asked, repeat=repeat, tolerance=tolerance)
     called = [side.name for side in asked]
     table, rows = Table(output, called, [example.name for example in examples]), []
+    table.begin()
     for row in comparing.rows(examples):
         table.show(row)
         rows.append(row)
@@ -103,12 +107,8 @@ class _Deployed:
             return False
 
 
-def _check(sides: Sequence[Side]) -> None:
-    """That there is something to compare."""
-    names = [side.name for side in sides]
-    if len(names) < 2:
-        message = f"{len(names) or 'No'} side is named, and one is compared with another."
-        raise UsageError(message, "Name two or more, such as `hotfire parity local production`.")
+def _check_names(names: Sequence[str]) -> None:
+    """That no side is there twice, in whatever form it was given."""
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"{twice} is named twice.", "Name another side to compare it with.")

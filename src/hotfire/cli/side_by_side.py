@@ -16,6 +16,7 @@ from hotfire.parity import Finding, Refused, Reply, Row
 _WIDTH = 80
 _WIDEST_COLUMN = 20
 _NARROWEST_COLUMN = 11
+_WIDEST_LABEL = 24
 _MOST_FINDINGS = 10
 """How many differences of one example are shown to people; programs are told them all."""
 _BEFORE = 12
@@ -26,19 +27,23 @@ class Table:
     """A column a side, a line an example, and below it what differs; 80 columns wide."""
 
     def __init__(self, output: Output, sides: Sequence[str], examples: Sequence[str]) -> None:
-        self._output, self._sides, self._count = output, sides, len(examples)
-        self._labels = {side: side.partition("://")[2] or side for side in sides}
+        self._output, self._sides, self._examples = output, sides, examples
+        self._labels = {side: _cut(side.partition("://")[2] or side, _WIDEST_LABEL) for side in sides}
         room = (_WIDTH - 20) // len(sides) - 2
         longest = max(map(len, self._labels.values()))
         self._column = max(_NARROWEST_COLUMN, min(longest, room, _WIDEST_COLUMN))
         left = _WIDTH - 4 - len(sides) * (self._column + 2)
         self._name = min(max(map(len, examples)), max(left, 12))
-        self._has_head = False
+        self._shown = 0
+
+    def begin(self) -> None:
+        """Say which example is under way."""
+        if self._output.is_watched and self._shown < len(self._examples):
+            self._output.live(f"  {_cut(self._examples[self._shown], _WIDTH - 6)} …")
 
     def show(self, row: Row) -> None:
         """An example's line, and what differs."""
-        if not self._has_head:
-            self._has_head = True
+        if not self._shown:
             self._output.say(self._line(" ", "", [self._labels[side] for side in self._sides]))
         mark = PASSED if row.is_same else FAILED
         style: dict[str, Any] = {"fg": "green"} if row.is_same else {"fg": "red", "bold": True}
@@ -46,12 +51,14 @@ class Table:
         self._output.say(self._line(self._output.paint(mark, **style), row.example, cells))
         for line in self._details(row):
             self._output.say(f"      {line}")
+        self._shown += 1
+        self.begin()
 
     def close(self, rows: Sequence[Row], down: Mapping[str, Unreachable]) -> None:
         """What it comes to, and which sides cannot be reached."""
         if rows:
             same = sum(row.is_same for row in rows)
-            left = self._count - len(rows)
+            left = len(self._examples) - len(rows)
             rest = f"; {left} more could not be compared" if left else ""
             self._output.say(f"{same} of {len(rows)} examples are answered alike{rest}.")
         for name, error in down.items():
@@ -93,6 +100,7 @@ class Table:
         if len(line) <= _WIDTH - 6:
             yield line
         else:
+            place = _cut(place, _WIDTH - 6)
             yield from (place, f"  {first:<{width}}  {expected}", f"  {other:<{width}}  {got}{by}")
 
 
