@@ -69,7 +69,7 @@ class Watched:
         self.results: Queue[tuple[float, Result]] = Queue()
         self.model_seconds = 0.0
 
-    def serving(self, url: str) -> None:
+    def serving(self, url: str, debug_port: int | None = None) -> None:
         """The endpoint is ours."""
 
     def began(self, reason: str) -> None:
@@ -93,6 +93,9 @@ class Watched:
     def failed(self, error: HotfireError) -> None:
         """The project cannot be served."""
         raise error
+
+    def refused(self, failure: object) -> None:
+        """The handler failed on a client's request."""
 
 
 class Developing:
