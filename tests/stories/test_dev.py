@@ -292,7 +292,8 @@ def test_an_example_that_fails_is_told_by_the_users_own_line(written: Any, dev: 
     dev.until("▸ 11 │", 'open("labels.txt")')
     dev.until("data", "= [1]")
     dev.until("sent: one · application/json", "3 bytes · [1]")
-    dev.until("→", "model_dir")
+    dev.until("→ The handler runs in the model's folder", "labels.txt")
+    dev.until("config.yml.")
     assert not any("Transform failed" in line or len(line) > 80 for line in dev.said[1:])
 
 
