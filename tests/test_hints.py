@@ -27,6 +27,7 @@ FAILURES = {
     "data-permission": "Could not access model data at s3://b/model.tar.gz. Please ensure that the role",
     "image-permission": "Requested image 123.dkr.ecr.us-east-1.amazonaws.com/x:1 not found.",
     "state-dict": "RuntimeError: Error(s) in loading state_dict for Net:\n\tsize mismatch for fc.weight",
+    "shapes": "RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x4 and 2x3)",
     "pickled-class": "AttributeError: Can't get attribute 'Net' on <module '__main__' (built-in)>",
     "no-model-file": "FileNotFoundError: [Errno 2] No such file or directory: '/home/me/w.pt'",
     "no-torchscript-file": "ValueError: The provided filename model.pt does not exist",

@@ -251,9 +251,17 @@ def _source(failure: Failure, width: int) -> Iterator[tuple[Part, str]]:
     texts = textwrap.dedent("\n".join(text.expandtabs(4) for _, text in failure.source)).split("\n")
     places = len(str(max(numbers)))
     for number, text in zip(numbers, texts, strict=True):
-        is_it = number == failure.focus.line
-        line = f"{'▸' if is_it else ' '} {number:{places}} │ {text}".rstrip()
-        yield (Part.LINE if is_it else Part.SOURCE), cut(line, width)
+        if number == failure.focus.line:
+            yield from ((Part.LINE, line) for line in _whole(f"▸ {number} │ ", text, width))
+        else:
+            yield Part.SOURCE, cut(f"  {number:{places}} │ {text}".rstrip(), width)
+
+
+def _whole(head: str, text: str, width: int) -> Iterator[str]:
+    """The line in question, which is not cut: what is wrong may be at its end."""
+    room = width - len(head)
+    for start in range(0, min(len(text), room * 3), room):
+        yield (head if not start else " " * (len(head) - 2) + "│ ") + text[start : start + room]
 
 
 def _values(failure: Failure, width: int) -> Iterator[str]:

@@ -209,6 +209,14 @@ HINTS = (
         "The weights are of a model of another shape than the one that model_fn builds: build it by the "
         "settings of that training (keep them beside the weights), or train it again.",
     ),
+    _hint(
+        "shapes",
+        r"mat1 and mat2 shapes cannot be multiplied \(\d+x(?P<given>\d+) and (?P<taken>\d+)x\d+\)",
+        lambda match: (
+            f"The layer takes {match['taken']} numbers a row and is given {match['given']}: make the input "
+            "in input_fn just as in training."
+        ),
+    ),
     _hint("pickled-class", r"Can't get attribute '(?P<name>\w+)' on <module '__main__'", _pickled_class),
     _hint(
         "no-model-file",

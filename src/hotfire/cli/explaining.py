@@ -42,7 +42,7 @@ def show_failed(output: Output, trial: Trial, failure: Failure, told: list[Failu
     line = f"  {output.paint(FAILED, fg='red', bold=True)} {name}  {duration(answer.seconds)}"
     before = next((one for one in told if one.is_as(failure)), None)
     if before is not None and before.sent is not None:
-        output.say(f"{line}  as {before.sent.example}")
+        output.say(f"{line}  the same as {before.sent.example}")
         return
     told.append(failure)
     output.say(line)
