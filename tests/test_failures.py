@@ -464,6 +464,41 @@ async def test_a_request_that_fails_is_told(project: Project, name: str) -> None
     judge(project.told(answer.findings["failure"], case), case, project.handler)
 
 
+async def test_a_load_that_kills_its_process_is_told(project: Project) -> None:
+    source = handler(model_fn="\ndef model_fn(model_dir):\n    os.kill(os.getpid(), signal.SIGKILL)\n")
+    with pytest.raises(LoadFailed) as raised:
+        await project.asked(Case(source, "", "", ""))
+    assert "memory" in (Failure.of(raised.value.message).advice or "")
+
+
+async def test_names_in_a_comprehension_are_told(project: Project) -> None:
+    source = handler(
+        predict_fn="\ndef predict_fn(data, model):\n    return [1 / (one - 1) for one in data]\n"
+    )
+    answer = await project.asked(Case(source, "", "", ""))
+    values = project.told((answer.findings or {})["failure"]).values or {}
+    assert values["one"] == "1"
+    assert all(name.isidentifier() for name in values)
+
+
+async def test_objects_that_cannot_be_looked_at_do_no_harm(project: Project) -> None:
+    source = handler(
+        predict_fn="""
+        class Vicious(dict):
+            def __repr__(self):
+                raise RuntimeError
+
+            __getattribute__ = values = items = __len__ = __iter__ = __repr__
+
+        def predict_fn(data, model):
+            vicious, plain = Vicious(), 1
+            raise ValueError(plain)
+        """
+    )
+    answer = await project.asked(Case(source, "", "", ""))
+    assert (project.told((answer.findings or {})["failure"]).values or {})["plain"] == "1"
+
+
 async def test_a_client_is_answered_the_same_whether_or_not_somebody_looks_on(project: Project) -> None:
     case = ASKED["malformed JSON"]
     looked_on, alone = await project.asked(case), await project.asked(case, examined=False)

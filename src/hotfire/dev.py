@@ -24,7 +24,7 @@ from hotfire.errors import HotfireError, RegionError
 from hotfire.examples import Example, accept, check, record
 from hotfire.failure import Failure, Sent, doubts
 from hotfire.hashes import HashCache
-from hotfire.lease import Event, Lease, Reloaded
+from hotfire.lease import NO_TOOLS, Event, Lease, Reloaded, Tools
 from hotfire.snapshot import Snapshot
 from hotfire.wanted import PROJECT_TAG, tag_value
 from hotfire.watching import Watch
@@ -55,6 +55,8 @@ class Tried:
     median: float | None = None
     failure: Failure | None = None
     doubts: tuple[str, ...] = ()
+    profile: tuple[Mapping[str, Any], ...] = ()
+    """Where the time of its prediction went, as `hotfire_worker.profiling` has it, if that was asked for."""
 
     @property
     def is_new(self) -> bool:
@@ -74,7 +76,7 @@ class Result:
     """What a save came to. `seconds` are those from the save until its examples were verified.
 
     `reason` says whether the model was kept and why; `failure` and `trace` why nothing could be loaded,
-    `cause` more about it, if more is known.
+    `cause` all that is known about it.
     """
 
     reason: str
@@ -89,8 +91,8 @@ class Result:
 class Observer(Protocol):
     """Is shown what happens."""
 
-    def serving(self, url: str) -> None:
-        """The endpoint is ours; its page is there."""
+    def serving(self, url: str, debug_port: int | None) -> None:
+        """The endpoint is ours; its page is there, and a debugger attaches at that port, if it may."""
 
     def began(self, reason: str) -> None:
         """A reload has begun."""
@@ -132,9 +134,10 @@ class Session:
         observer: Observer,
         *,
         keep_weights: bool = True,
+        tools: Tools = NO_TOOLS,
     ) -> None:
         self._load, self._region, self._observer = load, region, observer
-        self._keep_weights = keep_weights
+        self._keep_weights, self._tools = keep_weights, tools
         self._environment = load()
         self._hashes = HashCache(home() / "hashes.json")
         self._queue: SimpleQueue[Callable[[], None] | _Saved] = SimpleQueue()
@@ -157,10 +160,10 @@ class Session:
         name = self._environment.model_name
         tags = {PROJECT_TAG: tag_value(self._environment.project)}
         with ExitStack() as stack:
-            self._lease = Lease(self._region, name, tags, self._heard)
+            self._lease = Lease(self._region, name, tags, self._heard, self._tools)
             stack.callback(self._lease.close)
             stack.callback(self._watch.close)
-            self._observer.serving(f"{self._region.url}/e/{name}")
+            self._observer.serving(f"{self._region.url}/e/{name}", self._lease.debug())
             self._look("started")
             while self._running:
                 self._take(self._queue.get())
@@ -346,7 +349,7 @@ class Session:
         if reloaded.failed:
             self._base, self._tried = None, ()
             failure, trace, found = reloaded.message, reloaded.trace, reloaded.findings
-            cause = Failure.read(found, snapshot.source_files) if found else None
+            cause = Failure.read(found, snapshot.source_files) if found else Failure.of(failure)
             self._observer.ended(Result(reason, seconds, failure=failure, trace=trace, cause=cause))
             return
         if not reloaded.kept:
@@ -384,7 +387,8 @@ class Session:
             trial = Trial(example, timed.answer, check(example, timed.answer))
             failure = self._failure(timed.findings, Sent.of_example(example))
             found = doubts(timed.findings, timed.answer, len(example.request.body))
-            tried.append(Tried(trial, timed.times, median, failure, found))
+            profile = tuple((timed.findings or {}).get("profile", ()))
+            tried.append(Tried(trial, timed.times, median, failure, found, profile))
         self._tried = tuple(tried)
 
     def _failure(self, findings: Mapping[str, Any] | None, sent: Sent) -> Failure | None:

@@ -109,6 +109,11 @@ class Failure:
             sent,
         )
 
+    @classmethod
+    def of(cls, message: str) -> Failure:
+        """One of which no more is known."""
+        return cls("", (("", message),))
+
     @property
     def headline(self) -> str:
         """What was raised, as Python prints it."""

@@ -386,6 +386,17 @@ HINTS = (
         ),
     ),
     _hint(
+        "ended-while-loading",
+        r"the process ended while it loaded the model",
+        "model_fn ended its process, or the kernel did for want of memory: load with less (one copy, "
+        "`mmap=True`, half precision), and see by prints how far it comes.",
+    ),
+    _hint(
+        "slow-load",
+        r"the model was not loaded within \d+ s|it was not ready within",
+        "model_fn takes longer than it may: have it load less, or raise `startup_timeout` in config.yml.",
+    ),
+    _hint(
         "exit",
         r"process that answers has ended, with exit code (?P<code>\d+)",
         "The handler ends its own process: take `sys.exit`, `os._exit` and `quit` out of it, and raise an "

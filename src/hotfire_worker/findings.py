@@ -6,7 +6,7 @@ Read off the exception itself: who raised it is not touched, and no frame of our
 import linecache
 import os
 import re
-from types import FrameType, ModuleType, TracebackType
+from types import BuiltinFunctionType, FrameType, FunctionType, ModuleType, TracebackType
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from hotfire_worker.values import cut, described, masked, masked_source
@@ -21,6 +21,7 @@ _Frame = Tuple[FrameType, int]
 
 _MOST_FRAMES, _MOST_LOCALS, _MOST_MESSAGE = 60, 40, 2000
 _BEFORE, _AFTER = 2, 1
+_DEFINITIONS = (ModuleType, type, FunctionType, BuiltinFunctionType)
 _HELPER = "_run_handler_function"
 """The toolkit's method that calls each function of the handler."""
 
@@ -69,12 +70,17 @@ def of_answer(value: Any, message: str) -> Findings:
 
 def doubts(model: Any, prediction: Any) -> List[str]:
     """What is wrong though an answer was given: that the model trains, that gradients are recorded."""
-    found = []
-    if any(getattr(module, "training", False) for module in _modules(model)):
-        found.append("training")
+    try:
+        return list(_doubts(model, prediction))
+    except Exception:  # noqa: BLE001  # whatever the handler's objects do when they are looked at
+        return []
+
+
+def _doubts(model: Any, prediction: Any) -> Iterator[str]:
+    if any(module.training for module in _modules(model)):
+        yield "training"
     if any(tensor.requires_grad for tensor in _tensors(prediction)):
-        found.append("gradients")
-    return found
+        yield "gradients"
 
 
 def _modules(model: Any) -> Iterator[Any]:
@@ -160,17 +166,16 @@ def _locals(at: _Frame) -> Dict[str, str]:
     found = {
         name: value
         for name, value in frame.f_locals.items()
-        if not (name.startswith("__") or _is_definition(value) or (is_module and name not in named))
+        if name.isidentifier()  # which what a comprehension goes through is not
+        and not (name.startswith("__") or _is_definition(value) or (is_module and name not in named))
     }
     names = sorted(found, key=lambda name: name not in named)
     return {name: described(found[name], name) for name in names[:_MOST_LOCALS]}
 
 
 def _is_definition(value: Any) -> bool:
-    return isinstance(value, (ModuleType, type)) or type(value).__name__ in (
-        "function",
-        "builtin_function_or_method",
-    )
+    # By its type alone: to ask the value itself may run the handler's code.
+    return issubclass(type(value), _DEFINITIONS)
 
 
 def _chain(error: BaseException) -> List[BaseException]:

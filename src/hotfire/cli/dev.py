@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from threading import Thread
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,9 +13,10 @@ import click
 from hotfire.cli import options, region
 from hotfire.cli.deployment import page, show_verdict, verdict_values
 from hotfire.cli.explaining import failure_values, show_doubts, show_failed, show_failure
+from hotfire.cli.keyboard import Keyboard, listening
 from hotfire.cli.output import Output, duration
 from hotfire.environment import Environment, load
-from hotfire.errors import ConfigError, HotfireError
+from hotfire.errors import ConfigError, HotfireError, PackageMissing
 
 if TYPE_CHECKING:
     from hotfire.dev import Result, Session, Tried
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 _LOGGED_FAILURE = "Transform failed for model: "
 """How the toolkit begins a line that holds a whole traceback."""
-_KEYS = "r rerun · a accept answers · s save the last request · l logs · o open the page · q quit"
+_KEYS = "r rerun · a accept answers · s save the last request · l logs · o open the page · d debug · q quit"
+_DEBUG_PORT = 5678
 
 
 @click.command()
@@ -32,19 +34,39 @@ _KEYS = "r rerun · a accept answers · s save the last request · l logs · o o
     default=True,
     help="Whether an edit of the request's functions may go on with the loaded model.  [default: on]",
 )
+@click.option("--debug", is_flag=True, help="Let a debugger attach: VS Code, PyCharm, whatever speaks DAP.")
+@click.option(
+    "--debug-port",
+    type=click.IntRange(0, 65535),
+    default=_DEBUG_PORT,
+    show_default=True,
+    metavar="PORT",
+    help="Where it attaches; 0 takes a free one.",
+)
+@click.option("--profile", is_flag=True, help="Show where the time of each example went.")
 @options.json
 @options.environment
-def dev(output: Output, environment: Environment, keep_weights: bool) -> None:
+def dev(
+    output: Output,
+    environment: Environment,
+    keep_weights: bool,
+    debug: bool,
+    debug_port: int,
+    profile: bool,
+) -> None:
     """Serve the project in place, and run its examples after every save.
 
     What changed is shown. Every client of the local region reaches it under its endpoint's name. What was
     deployed there answers again when this ends.
     """
     from hotfire.dev import Session
+    from hotfire.lease import Tools
 
     if not environment.is_local:
         message = f"the environment {environment.name!r} is at AWS; `hotfire dev` serves on this machine"
         raise ConfigError(message, "`--env local` does.", file=environment.file, key="instance_type")
+    for package in [*(["debugpy"] if debug else []), *(["pyinstrument"] if profile else [])]:
+        _require(environment.python, package)
     gc.enable()  # which a short command does without
     found = region.started(output)
 
@@ -52,8 +74,13 @@ def dev(output: Output, environment: Environment, keep_weights: bool) -> None:
         return load(environment.name, config=environment.file)
 
     screen = Screen(output, environment)
-    session = Session(again, found, screen, keep_weights=keep_weights)
-    with _keys(output, screen.keys(session)):
+    with ExitStack() as stack:
+        keyboard = Keyboard(output) if output.can_ask else None
+        terminal = stack.enter_context(listening(keyboard))
+        tools = Tools(debug_port if debug else None, terminal, profile)
+        session = Session(again, found, screen, keep_weights=keep_weights, tools=tools)
+        if keyboard is not None:
+            stack.enter_context(keyboard.read(screen.keys(session)))
         try:
             session.run()
         except KeyboardInterrupt:
@@ -67,6 +94,7 @@ class Screen:
         self._output, self._environment = output, environment
         self._prints = True
         self._url: str | None = None
+        self._debug_port: int | None = None
 
     def keys(self, session: Session) -> Mapping[str, Callable[[], None]]:
         """What each key does."""
@@ -76,16 +104,19 @@ class Screen:
             "s": session.save,
             "l": lambda: session.do(self._switch_logs),
             "o": lambda: session.do(self._open),
+            "d": lambda: session.do(self._say_how_to_debug),
             "q": session.stop,
             "\x03": session.stop,
             "\x04": session.stop,
         }
 
-    def serving(self, url: str) -> None:
-        """The endpoint is ours; its page is there."""
-        self._url = url
+    def serving(self, url: str, debug_port: int | None) -> None:
+        """The endpoint is ours; its page is there, and a debugger attaches at that port, if it may."""
+        self._url, self._debug_port = url, debug_port
         name = self._output.paint(self._environment.model_name, bold=True)
         self._output.say(f"{name} at {page(self._environment, url)}")
+        if debug_port is not None:
+            self.noted(_attaching(debug_port))
         if self._output.can_ask:
             self._output.note(self._output.paint(f"  {_KEYS}", dim=True))
 
@@ -137,6 +168,15 @@ class Screen:
             self._output.say(f"      slower: {duration(seconds)}, {duration(tried.median)} before")
         if tried.is_new:
             self._output.say("      new: nothing is expected of it yet; `a` accepts the answer")
+        for line in _profile_lines(tried) if tried.profile else ():
+            self._output.say(f"      {line}")
+
+    def _say_how_to_debug(self) -> None:
+        self.noted("`breakpoint()` in a function of the request stops here, in pdb.")
+        if self._debug_port is None:
+            self.noted("For VS Code or PyCharm start `hotfire dev --debug`.")
+        else:
+            self.noted(_attaching(self._debug_port))
 
     def _switch_logs(self) -> None:
         self._prints = not self._prints
@@ -158,8 +198,6 @@ def _result_lines(output: Output, result: Result) -> Iterator[str]:
     reason = result.reason or ("not loaded" if result.failure else "loaded")
     if result.failure:
         yield f"{clock}  {output.paint('✗', fg='red', bold=True)} {reason}"
-        if result.cause is None:
-            yield from (f"  {line}" for line in (result.trace or result.failure).rstrip().splitlines())
         return
     yield f"{clock}  {reason}  {output.paint(duration(result.seconds), bold=True)}"
 
@@ -179,32 +217,40 @@ def _values(result: Result) -> dict[str, object]:
                 "slower": tried.is_slower,
                 "failure": tried.failure and failure_values(tried.failure),
                 "doubts": list(tried.doubts),
+                "times": dict(tried.times),
+                "profile": list(tried.profile),
             }
             for tried in result.tried
         ],
     }
 
 
-@contextmanager
-def _keys(output: Output, actions: Mapping[str, Callable[[], None]]) -> Iterator[None]:
-    """Have each key do what it does, where a person is at a terminal."""
-    if not output.can_ask:
-        yield
-        return
-    import sys
-    import termios
-    import tty
+def _profile_lines(tried: Tried) -> Iterator[str]:
+    """Where an example's time went: between the handler's functions, and inside the one that predicts."""
+    yield " · ".join(f"{name} {_milliseconds(seconds)}" for name, seconds in tried.times.items())
+    for one in tried.profile:
+        name = "  " * one["depth"] + one["name"]
+        yield f"{_milliseconds(one['seconds']):>10}  {name:<32} {one['file']}:{one['line']}"
 
-    stdin = sys.stdin.fileno()
-    before = termios.tcgetattr(stdin)
 
-    def read() -> None:
-        while key := sys.stdin.read(1):
-            actions.get(key, lambda: None)()
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.2f} ms"
 
-    try:
-        tty.setcbreak(stdin)
-        Thread(target=read, daemon=True).start()
-        yield
-    finally:
-        termios.tcsetattr(stdin, termios.TCSADRAIN, before)
+
+def _attaching(port: int) -> str:
+    """How a debugger attaches, in a line that goes into VS Code's launch.json as it is."""
+    import json
+
+    where = {"host": "127.0.0.1", "port": port}
+    given = {"name": "hotfire dev", "type": "debugpy", "request": "attach", "connect": where, "restart": True}
+    return f"VS Code, launch.json: {json.dumps(given)}  PyCharm: Attach to DAP, 127.0.0.1:{port}"
+
+
+def _require(python: Path, package: str) -> None:
+    """See that the project's Python has what looks into its handler."""
+    import subprocess
+
+    program = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({package!r}) is None)"
+    if subprocess.run([python, "-c", program], check=False).returncode:
+        message = f"{package} is not installed in the project's Python, {python}"
+        raise PackageMissing(message, f"`{python} -m pip install {package}`")

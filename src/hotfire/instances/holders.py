@@ -71,6 +71,8 @@ class Holder:
             return await asyncio.wait_for(asyncio.shield(self._end_of(pid)), _SECONDS_TO_SAY_HOW)
         except TimeoutError:
             return None
+        finally:
+            self._ends.pop(pid, None)
 
     def _end_of(self, pid: int) -> asyncio.Future[int]:
         return self._ends.setdefault(pid, asyncio.get_running_loop().create_future())
@@ -84,7 +86,9 @@ class Holder:
 
     def _event(self, header: Header) -> None:
         if header["event"] == "end":
-            self._end_of(header["pid"]).set_result(header["status"])
+            end = self._end_of(header["pid"])
+            if not end.done():
+                end.set_result(header["status"])
         elif self._loaded.done():
             return
         elif header["event"] == "loaded":
