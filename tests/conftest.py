@@ -53,6 +53,29 @@ def require() -> Callable[[str, str], str]:
     return require
 
 
+@pytest.fixture(scope="session")
+def docker() -> Iterator[Any]:
+    """A client of Docker's, whose daemon runs; it is nobody's task here to start one."""
+    import docker
+
+    try:
+        client = docker.from_env()
+    except docker.errors.DockerException:
+        message = "no Docker daemon answers: apt-get install docker.io iptables, then start dockerd as root"
+        if os.environ.get("HOTFIRE_TEST_ALL"):
+            pytest.fail(message)
+        pytest.skip(message)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_image(docker: Any, repository: Path) -> str:
+    """An image that keeps SageMaker's contract and calls a handler: see `tiny_image.py`."""
+    name: str = run_path(str(repository / "tests" / "tiny_image.py"))["build"](docker)
+    return name
+
+
 @pytest.fixture(scope="module")
 def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """A region for one module's tests, on a port and in a home of its own."""

@@ -16,9 +16,18 @@ from typing import Any
 
 NAME = "hotfire-tests/tiny:1"
 
-_LEFT_OUT = {"site-packages", "dist-packages", "test", "idlelib", "ensurepip", "tkinter", "lib2to3", "pydoc_data"}
+_LEFT_OUT = {
+    "site-packages",
+    "dist-packages",
+    "test",
+    "idlelib",
+    "ensurepip",
+    "tkinter",
+    "lib2to3",
+    "pydoc_data",
+}
 
-SERVE = '''
+SERVE = """
 import importlib, inspect, json, os, signal, sys, traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -75,7 +84,7 @@ class Server(BaseHTTPRequestHandler):
 
 Server.disable_nagle_algorithm = True
 ThreadingHTTPServer(("", 8080), Server).serve_forever()
-'''
+"""
 
 
 def build(client: Any) -> str:

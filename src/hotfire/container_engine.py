@@ -187,12 +187,17 @@ class Engine:
 
     def remove(self, container: str, grace: int = 0) -> None:
         """SIGTERM, SIGKILL after so many seconds, and leave nothing of it; one that is gone is no error."""
-        from docker.errors import NotFound
+        from docker.errors import APIError, NotFound
 
         with _errors("the container cannot be removed"), contextlib.suppress(NotFound):
             if grace:
                 self._client.api.stop(container, timeout=grace)
-            self._client.api.remove_container(container, v=True, force=True)
+            try:
+                self._client.api.remove_container(container, v=True, force=True)
+            except APIError as error:
+                if "already in progress" not in str(error.explanation):
+                    raise
+                self._client.api.wait(container, condition="removed")
 
     def of_region(self, home: Path) -> list[Found]:
         """All containers that the region of this home has made, in whatever state."""

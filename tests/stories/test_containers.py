@@ -1,0 +1,152 @@
+"""A project whose instances are containers: deployed, changed, deleted, and found again after a kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Machine, Project
+
+SECONDS = 60.0
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Look again and again; fail where it does not come."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def names(docker: Any, machine: Machine) -> Callable[[], list[str]]:
+    """The names of the containers that this user's region has."""
+
+    def names() -> list[str]:
+        label = {"label": f"hotfire.home={machine.home}"}
+        return [one.name for one in docker.containers.list(all=True, filters=label)]
+
+    return names
+
+
+@pytest.fixture
+def deployed(project: Project, tiny_image: str) -> Project:
+    project.configure(model_name=project.name, instance_type="local_container", image=tiny_image)
+    project.deploy()
+    return project
+
+
+def kill_region(machine: Machine) -> None:
+    """As by `kill -9`."""
+    pid = machine.told("up")["pid"]
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: machine.is_gone(pid))
+
+
+def test_a_project_is_served_by_a_container_until_it_is_deleted(
+    deployed: Project, names: Callable[[], list[str]]
+) -> None:
+    (first,) = names()
+    assert first.startswith(f"hotfire-{deployed.name}-")
+    assert deployed.ask() == {"answer": 1, "data": [1]}
+    assert "loaded 1" in deployed.hotfire("logs").stdout
+
+    deployed.edit("ANSWER = 1", "ANSWER = 2")
+    deployed.deploy()
+    assert deployed.ask()["answer"] == 2
+    wait_until(lambda: first not in names())
+    assert len(names()) == 1
+
+    assert deployed.hotfire("delete", "--yes").returncode == 0
+    assert names() == []
+
+
+def test_a_version_that_dies_leaves_the_one_that_serves(
+    deployed: Project, names: Callable[[], list[str]]
+) -> None:
+    before = names()
+    deployed.edit('    print("loaded"', '    raise RuntimeError("no weights")\n    print("loaded"')
+    failed = deployed.hotfire("deploy")
+    assert failed.returncode == 1
+    said = "the container ended with exit code 1 before it was healthy: RuntimeError: no weights"
+    assert said in failed.stderr
+    assert deployed.ask()["answer"] == 1
+    assert names() == before
+
+
+def test_a_region_that_was_killed_finds_its_container_again(
+    machine: Machine, deployed: Project, names: Callable[[], list[str]]
+) -> None:
+    before = names()
+    kill_region(machine)
+    assert names() == before
+    machine.told("up")
+    assert deployed.ask()["answer"] == 1
+    assert names() == before
+
+
+def test_what_nobody_wants_after_a_kill_is_ended(
+    machine: Machine, deployed: Project, names: Callable[[], list[str]]
+) -> None:
+    serving = set(names())
+    kill_region(machine)
+    # A container of a deploy that the kill came upon: no fleet of the store's is made of it.
+    import docker
+
+    client = docker.from_env()
+    labels = {"hotfire.home": str(machine.home), "hotfire.endpoint": deployed.name}
+    image = client.containers.get(next(iter(serving))).image
+    client.containers.create(image, ["serve"], labels=labels)
+    client.close()
+    assert len(names()) == 2
+    machine.told("up")
+    assert deployed.ask()["answer"] == 1
+    assert set(names()) == serving
+
+
+def test_nothing_is_left_when_the_region_is_stopped(
+    machine: Machine, deployed: Project, names: Callable[[], list[str]]
+) -> None:
+    assert names() != []
+    assert machine.hotfire("down").returncode == 0
+    assert names() == []
+    machine.told("up")
+    assert deployed.ask()["answer"] == 1
+
+
+def test_an_image_that_cannot_be_had_leaves_nothing(
+    project: Project, tiny_image: str, names: Callable[[], list[str]]
+) -> None:
+    image = "127.0.0.1:1/absent:1"
+    project.configure(model_name=project.name, instance_type="local_container", image=image)
+    before = names()
+    failed = project.hotfire("deploy")
+    assert failed.returncode == 1
+    assert f"Error: the image {image} cannot be had: " in failed.stderr
+    assert project.told("status")["state"] is None
+    assert names() == before
+
+
+def test_no_engine_is_one_clear_message(project: Project, tiny_image: str) -> None:
+    project.configure(model_name=project.name, instance_type="local_container", image=tiny_image)
+    failed = project.hotfire("deploy", DOCKER_HOST="unix:///nowhere.sock")
+    assert failed.returncode == 1
+    assert "Error: no container engine answers at unix:///nowhere.sock\n" in failed.stderr
+
+
+def test_a_hosted_type_runs_in_a_container_of_its_size(
+    docker: Any, project: Project, tiny_image: str, names: Callable[[], list[str]]
+) -> None:
+    before = set(names())
+    project.configure(
+        model_name=project.name, instance_type="ml.t2.medium", runs_as="container", image=tiny_image
+    )
+    project.deploy()
+    (name,) = set(names()) - before
+    assert docker.containers.get(name).attrs["HostConfig"]["Memory"] == 4 << 30
