@@ -45,6 +45,7 @@ def test_every_key_of_the_configuration_is_documented(repository: Path) -> None:
         "docs/notebook.md",
         "docs/ci.md",
         "docs/init.md",
+        "docs/containers.md",
     ],
 )
 def test_links_lead_somewhere(repository: Path, name: str) -> None:
