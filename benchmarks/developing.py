@@ -30,7 +30,6 @@ from hotfire import DeployEnv, address
 from hotfire.dev import Result, Session
 from hotfire.environment import load
 from hotfire.errors import HotfireError
-from hotfire.failure import Failure
 
 HANDLER = """\
 {imports}
@@ -86,9 +85,6 @@ class Watched:
 
     def noted(self, text: str) -> None:
         """Something beside the results."""
-
-    def refused(self, failure: Failure) -> None:
-        """The handler failed on a client's request."""
 
     def failed(self, error: HotfireError) -> None:
         """The project cannot be served."""
