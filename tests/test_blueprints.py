@@ -172,3 +172,27 @@ def test_an_object_that_is_not_there_is_named_with_what_puts_it_there(
 def test_the_addresses_of_folders_are_those_that_a_model_names(folder: Path) -> None:
     model = Model("m", "arn:m", 0.0, {"PrimaryContainer": from_folder(folder)})
     assert tree_urls(model) == [f"{folder.as_uri()}/"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "variables", "size"),
+    [
+        ("local_container", {}, ""),
+        ("local_container_gpu", {"HOTFIRE_SIZED_AS": "ml.g5.xlarge"}, "ml.g5.xlarge"),
+        ("ml.m5.large", {"HOTFIRE_RUNS_AS": "container"}, "ml.m5.large"),
+        ("ml.m5.large", {}, None),
+        ("local", {"HOTFIRE_RUNS_AS": "container"}, None),
+    ],
+)
+def test_which_variants_are_containers_and_of_which_size(
+    store: Store, blueprints: Blueprints, kind: str, variables: dict[str, str], size: str | None
+) -> None:
+    put(store, {"Image": "me/news:1", "Environment": {**variables, "MINE": "1"}}, InstanceType=kind)
+    (variant,) = blueprints.draw("c").complete().variants
+    assert (variant.sized_as, variant.image, variant.environment) == (size, "me/news:1", {"MINE": "1"})
+
+
+def test_a_container_needs_an_image(store: Store, blueprints: Blueprints) -> None:
+    put(store, InstanceType="local_container")
+    with pytest.raises(InstanceError, match="the model m names no image, of which a container could be"):
+        blueprints.draw("c").complete()

@@ -473,3 +473,19 @@ def test_home_is_the_platforms_place_for_state(tmp_path: Path, monkeypatch: pyte
     monkeypatch.delenv("HOTFIRE_HOME")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert environment.home() == tmp_path / "hotfire"
+
+
+def test_a_container_is_sized_as_production_is(project: Path) -> None:
+    text = ARTICLE.replace("instance_type: local", "instance_type: local_container")
+    (project / "config.yml").write_text(text)
+    found = load("local", start=project)
+    assert (found.in_containers, found.sized_as) == (True, "ml.t2.medium")
+
+
+def test_a_container_without_a_production_has_no_size(project: Path) -> None:
+    assert loaded(project, "instance_type: local_container").sized_as is None
+
+
+def test_a_size_is_a_type_of_awss(project: Path) -> None:
+    error = refused(project, "instance_type: local_container", "sized_as: large")
+    assert "an instance type of AWS's, which begins with `ml.`" in error.message

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hotfire.errors import ImageError
-from hotfire.images import ACCOUNTS, DEFAULT, LINES, image_line, image_uri, is_gpu, line_of_uri
+from hotfire.images import ACCOUNTS, DEFAULT, LINES, arm_uri, image_line, image_uri, is_gpu, line_of_uri
 
 
 def uri(**settings: Any) -> str:
@@ -121,3 +121,16 @@ def test_accounts_are_of_twelve_digits() -> None:
 def test_gpus_are_told_by_family() -> None:
     kinds = ("ml.g5.xlarge", "ml.p4d.24xlarge", "ml.m5.large", "ml.c6g.large", "local", "local_gpu")
     assert [is_gpu(kind) for kind in kinds] == [True, True, False, False, False, False]
+
+
+def test_the_image_for_arm_of_the_same_line() -> None:
+    found = arm_uri(f"{HOST}/pytorch-inference:2.6.0-cpu-py312-ubuntu22.04-sagemaker")
+    assert found == f"{HOST}/pytorch-inference-arm64:2.6.0-cpu-py312-ubuntu22.04-sagemaker"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["my/image:1", f"{HOST}/pytorch-inference:2.4.1-cpu-py311", f"{HOST}/pytorch-inference:2.2.0-cpu-py310"],
+)
+def test_an_image_that_is_not_there_for_arm(name: str) -> None:
+    assert arm_uri(name) is None

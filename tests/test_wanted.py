@@ -356,3 +356,31 @@ def test_what_a_tag_cannot_hold_is_told_apart_by_its_hash() -> None:
 
 def test_a_long_path_is_cut_to_what_a_tag_holds() -> None:
     assert len(tag_value("/home/" + "x" * 400)) == 256
+
+
+def container(**settings: Any) -> Any:
+    return names(**settings).create_model["PrimaryContainer"]
+
+
+def test_a_container_has_an_image_and_no_python_of_this_machine() -> None:
+    given = container(instance_type="local_container", image="me/news:1", install_requirements=True)
+    assert given["Image"] == "me/news:1"
+    ours = {name for name in given["Environment"] if name.startswith("HOTFIRE_")}
+    assert ours == set()
+
+
+def test_a_container_is_of_awss_image_if_none_is_named() -> None:
+    given = container(instance_type="local_container", framework_version="2.6.0", sized_as="ml.m5.large")
+    assert given["Image"].endswith(".amazonaws.com/pytorch-inference:2.6.0-cpu-py312")
+    assert given["Environment"]["HOTFIRE_SIZED_AS"] == "ml.m5.large"
+
+
+def test_a_container_with_gpus_is_of_the_image_for_them() -> None:
+    assert "-gpu-" in container(instance_type="local_container_gpu")["Image"]
+
+
+def test_a_hosted_type_may_run_as_a_container_here() -> None:
+    given = container(instance_type="ml.m5.large", runs_as="container", image="me/news:1")
+    assert given["Environment"]["HOTFIRE_RUNS_AS"] == "container"
+    aws = container(name="production", instance_type="ml.m5.large", runs_as="container", image="me/news:1")
+    assert "HOTFIRE_RUNS_AS" not in aws["Environment"]
