@@ -20,7 +20,7 @@ ROWS = (
     ("server.sealed",),
     ("server.signature",),
     ("deploy", "probe", "dev", "parity"),
-    ("lease", "watching"),
+    ("lease", "watching", "breakpoints"),
     ("snapshot",),
     ("local_region", "aws", "leftovers"),
     ("depot",),
@@ -41,7 +41,7 @@ ROWS = (
         "region.census",
         "region.wire",
     ),
-    ("region.blueprints", "region.queue", "region.recording"),
+    ("region.debugging", "region.blueprints", "region.queue", "region.recording"),
     ("region.buckets", "region.content"),
     ("region.object_records", "region.object_listing", "region.checksums", "region.s3_errors"),
     (
@@ -125,6 +125,8 @@ WORKER_MAY_IMPORT = {
     "sagemaker_inference",
     "sagemaker_pytorch_serving_container",
     "packaging",  # only where it is there
+    "debugpy",  # only when somebody attaches
+    "pyinstrument",  # only where somebody wants a profile
 }
 
 

@@ -70,7 +70,7 @@ def serving(model: Path, *arguments: str, **variables: str) -> Iterator[tuple[st
                     return
             raise AssertionError("it ended without a word")
         finally:
-            process.kill()
+            process.terminate()
 
 
 def post(url: str, value: object) -> tuple[int, bytes]:
@@ -119,7 +119,61 @@ def test_what_the_handler_prints_is_printed(model: Path) -> None:
         assert process.stdout.readline() == "slow begins\n"
 
 
-def test_sigterm_answers_what_is_in_hand_and_leaves_nothing(model: Path) -> None:
+@pytest.fixture
+def temporary(tmp_path: Path) -> Path:
+    """A place for temporary files."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_leaves_nothing(model: Path, temporary: Path, number: signal.Signals) -> None:
+    with serving(model, TMPDIR=str(temporary)) as (_, process):
+        process.send_signal(number)
+        assert process.wait(10) == 0
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_signal_leaves_nothing_of_what_is_being_unpacked(model: Path, temporary: Path) -> None:
+    (model / "weights").write_bytes(bytes(64 << 20))
+    archive = model.parent / "model.tar.gz"
+    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+        tar.add(model, ".")
+    command = [sys.executable, "-m", "hotfire", "serve", str(archive), "--port", "0"]
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not list(temporary.glob("*/unpacked")):
+            continue
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) >= 0
+    assert list(temporary.iterdir()) == []
+
+
+def test_what_is_to_be_ignored_does_not_end_it(model: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with serving(model) as (url, process):
+            process.send_signal(signal.SIGHUP)
+            assert post(url, 1) == (200, b'[1, ""]')
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_a_killed_server_left_is_cleared_up_by_the_next(model: Path, temporary: Path) -> None:
+    variables = {"TMPDIR": str(temporary)}
+    with serving(model, **variables) as (_, killed):
+        killed.kill()
+    (left,) = temporary.iterdir()
+    with serving(model, **variables) as (url, _):
+        (other,) = temporary.iterdir()
+        assert other != left
+        with serving(model, **variables):
+            assert len(list(temporary.iterdir())) == 2
+        assert post(url, 1) == (200, b'[1, ""]')
+
+
+def test_sigterm_answers_what_is_in_hand_and_ends_all(model: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     with serving(model) as (url, process), ThreadPoolExecutor() as pool:
@@ -187,7 +241,7 @@ def test_a_handler_that_cannot_load_is_told_to_every_request(model: Path) -> Non
             assert b"no such weights" in body
             assert b"Traceback" in body
         finally:
-            process.kill()
+            process.terminate()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import gc
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from hotfire.instances.process import ProcessHost
 from hotfire.instances.settings import ServerSettings
 from hotfire.instances.zygotes import Zygotes
 from hotfire.server.container import Container
+from hotfire.server.workspace import workspace
 
 PORT = 8080
 _HANDLERS = ("inference.py", "serve.py")
@@ -46,16 +46,18 @@ class Serving:
 
 
 def run(serving: Serving, say: Say) -> None:
-    """Serve until SIGTERM or SIGINT; `say` is given what the handler prints, and how loading went.
+    """Serve until SIGTERM, SIGINT or SIGHUP; `say` is given what the handler prints, and how loading went.
 
     Raises ArchiveError for an archive that cannot be unpacked or a folder that is not there, PortInUse.
     """
     gc.enable()  # which a short command does without
-    with tempfile.TemporaryDirectory(prefix="hotfire-serve-") as folder, _listen(serving) as listener:
-        model = _model(serving.model, Path(folder))
-        runner = asyncio.Runner(loop_factory=_loop_factory())
-        with runner:
-            runner.run(_serve(serving, model, Path(folder), listener, say))
+    for number in _ending():
+        # Until the server takes the signal: to be ended while an archive is unpacked leaves nothing either.
+        signal.signal(number, signal.default_int_handler)
+    with workspace() as folder, _listen(serving) as listener:
+        model = _model(serving.model, folder)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(serving, model, folder, listener, say))
 
 
 async def _serve(serving: Serving, model: Path, folder: Path, listener: socket.socket, say: Say) -> None:
@@ -70,7 +72,7 @@ async def _serve(serving: Serving, model: Path, folder: Path, listener: socket.s
     container = Container(instance, most, streams=serving.streams)
     server = http.server(container, raw_headers=True)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ending():
         loop.add_signal_handler(number, server.end)
     loading = loop.create_task(_load(container, serving, listener.getsockname()[1], say))
     try:
@@ -79,6 +81,12 @@ async def _serve(serving: Serving, model: Path, folder: Path, listener: socket.s
         loading.cancel()
         await instance.stop()
         await host.close()
+
+
+def _ending() -> list[signal.Signals]:
+    """The signals that end it; not those that whoever started it has it ignore, as nohup does SIGHUP."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 async def _load(container: Container, serving: Serving, port: int, say: Say) -> None:
