@@ -45,6 +45,7 @@ def test_every_key_of_the_configuration_is_documented(repository: Path) -> None:
         "docs/notebook.md",
         "docs/ci.md",
         "docs/init.md",
+        "docs/dev.md",
         "docs/containers.md",
     ],
 )
@@ -168,6 +169,32 @@ def test_the_workflow_of_the_page_on_ci_runs(repository: Path, tiny: Path, regio
         done = subprocess.run(words, cwd=tiny, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     assert 'tests="1"' in (tiny / "examples.xml").read_text()
+
+
+def test_the_commands_of_the_page_on_dev_are_there(repository: Path) -> None:
+    from hotfire.cli.root import hotfire
+
+    lines = "".join(code(repository / "docs" / "dev.md", "sh")).splitlines()
+    commands = [line.split()[1:] for line in lines if line.startswith("hotfire ")]
+    assert [words[0] for words in commands] == ["dev", "dev", "dev", "bench", "bench"]
+    for name, *arguments in commands:
+        with hotfire.make_context("hotfire", [name]) as context:
+            command = hotfire.get_command(context, name)
+            assert command is not None
+            # Raises where there is no such option.
+            command.make_context(name, arguments, parent=context)
+
+
+def test_the_load_of_the_page_on_dev_is_measured(
+    repository: Path, tiny: Path, region_of_the_user: None
+) -> None:
+    lines = "".join(code(repository / "docs" / "dev.md", "sh", "How much it carries")).splitlines()
+    subprocess.run([sys.executable, "-m", "hotfire", "deploy"], cwd=tiny, capture_output=True, check=True)
+    for line in lines:
+        words = [sys.executable, "-m", *line.replace("10s", "100ms").split()]
+        more = [] if "--duration" in words else ["--duration", "100ms"]
+        done = subprocess.run([*words, *more], cwd=tiny, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def test_the_changelog_has_an_entry_for_this_version(repository: Path) -> None:

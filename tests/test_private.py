@@ -42,6 +42,8 @@ class Unleased:
 
     def last(self, params: Mapping[str, Any]) -> None: ...
 
+    def debug(self, params: Mapping[str, Any]) -> None: ...
+
 
 class Workers:
     """This process answers for the endpoint `ours`."""

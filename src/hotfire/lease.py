@@ -17,6 +17,7 @@ from hotfire.address import Address
 from hotfire.examples import Answer, Example, ExampleRequest
 from hotfire.invocation import page_examples
 from hotfire.snapshot import Snapshot
+from hotfire_worker.terminal import VARIABLE
 
 LONGEST_LOAD = 3600.0
 _STARTUP_SECONDS = 600
@@ -59,14 +60,36 @@ class Reloaded:
         return bool(self.message)
 
 
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a developer looks into a handler with.
+
+    `debug_port` is where a debugger attaches, if it may; `terminal` the socket of breakpoints, empty if
+    nobody is at a terminal; `profile`, whether it is told where an example's time went.
+    """
+
+    debug_port: int | None = None
+    terminal: str = ""
+    profile: bool = False
+
+
+NO_TOOLS = Tools()
+
+
 class Lease:
     """Has an endpoint for itself until it is closed. Raises RegionError if somebody else has it."""
 
     def __init__(
-        self, region: Address, endpoint: str, tags: Mapping[str, str], tell: Callable[[Event], None]
+        self,
+        region: Address,
+        endpoint: str,
+        tags: Mapping[str, str],
+        tell: Callable[[Event], None],
+        tools: Tools = NO_TOOLS,
     ) -> None:
         self._region, self._endpoint = region, endpoint
         self._tell = tell
+        self._tools = tools
         given = {"endpoint": endpoint, "pid": os.getpid(), "tags": dict(tags)}
         self._connection, self._stream = region.open("POST", "/_hotfire/lease", given)
         self._id = json.loads(self._stream.readline())["lease"]
@@ -84,7 +107,9 @@ class Lease:
         params = {
             "lease": self._id,
             "entries": snapshot.data.manifest(),
-            "environment": snapshot.container_environment,
+            "environment": {**snapshot.container_environment, VARIABLE: self._tools.terminal},
+            "folders": snapshot.folders,
+            "profiled": self._tools.profile,
             "startup_timeout": environment.startup_timeout or _STARTUP_SECONDS,
             "examples": [_as_json(example.request) for example in snapshot.examples],
             "changes": changes,
@@ -94,13 +119,25 @@ class Lease:
 
     def try_again(self, examples: Sequence[Example]) -> Reloaded:
         """Have what is live answer the examples; raises RegionError."""
-        given = {"lease": self._id, "examples": [_as_json(example.request) for example in examples]}
+        given = {
+            "lease": self._id,
+            "examples": [_as_json(example.request) for example in examples],
+            "profiled": self._tools.profile,
+        }
         return _result(self._region.call("POST", "/_hotfire/try", given, timeout=LONGEST_LOAD))
 
     def show(self, examples: Sequence[Example]) -> None:
         """Offer the examples on the endpoint's page; raises RegionError."""
         shown = {"endpoint": self._endpoint, "examples": page_examples(examples)}
         self._region.call("POST", "/_hotfire/examples", shown)
+
+    def debug(self) -> int | None:
+        """Have debuggers attach where the tools say; the port. Raises RegionError if it is taken."""
+        port = self._tools.debug_port
+        if port is None:
+            return None
+        given = {"lease": self._id, "port": port}
+        return int(self._region.call("POST", "/_hotfire/debug", given)["port"])
 
     def last(self) -> tuple[ExampleRequest, Answer] | None:
         """The last request that a client sent, and its answer; raises RegionError."""

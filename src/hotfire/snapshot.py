@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from hotfire.address import REGION_NAME
 from hotfire.environment import Environment
@@ -58,6 +58,12 @@ class Snapshot:
         """Where each file of the model data comes from, by its place."""
         return {entry.place: entry.source for entry in self.data.entries}
 
+    @property
+    def folders(self) -> list[tuple[str, str]]:
+        """The folders that modules come from, each with its place in the model data; the innermost first."""
+        found = {_roots(entry) for entry in self.data.entries if entry.place.endswith(".py")}
+        return sorted(found, key=lambda pair: -len(pair[0]))
+
     def importable(self) -> Mapping[str, str]:
         """The modules by their places on the handler's module path: `code/`, then the model's folder.
 
@@ -83,6 +89,14 @@ class Snapshot:
             for place in here.keys() | there.keys()
             if here.get(place) != there.get(place) and not _is_edited(place, self, other)
         )
+
+
+def _roots(entry: Entry) -> tuple[str, str]:
+    """A file's folder and place without the end that they have in common."""
+    source, place = entry.source.parent, PurePosixPath(entry.place).parent
+    while place.name and source.name == place.name:
+        source, place = source.parent, place.parent
+    return str(source), str(place)
 
 
 def _is_edited(place: str, one: Snapshot, other: Snapshot) -> bool:

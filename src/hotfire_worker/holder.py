@@ -13,6 +13,7 @@ from hotfire_worker import findings, imports, output, worker
 from hotfire_worker.parent import Parent, settle
 from hotfire_worker.requirements import unmet
 from hotfire_worker.service import Service
+from hotfire_worker.terminal import VARIABLE
 from hotfire_worker.wire import Channel, Header
 
 Spec = Dict[str, Any]
@@ -24,6 +25,8 @@ def main(spec: Spec, channel: Channel, descriptor: int) -> None:
     """Load the handler, say how it went, then fork a worker for each command until the region is gone."""
     _stand_apart(spec, channel)
     printed = output.redirect(descriptor)
+    # Not for the handler to see.
+    terminal = spec["environment"].pop(VARIABLE, None)
     _enter(spec)
     try:
         service = _load(spec, channel)
@@ -31,7 +34,7 @@ def main(spec: Spec, channel: Channel, descriptor: int) -> None:
         printed.finish()
     if service is None:
         return
-    serve = partial(worker.main, service, spec["threads"], printed)
+    serve = partial(worker.main, service, spec["threads"], printed, terminal)
     settle()
     forker = Parent(channel)
 

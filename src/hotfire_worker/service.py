@@ -1,5 +1,6 @@
 """A loaded handler: one request in, one answer out, through AWS's inference toolkit."""
 
+import contextlib
 import inspect
 import io
 import json
@@ -114,7 +115,8 @@ class Service:
         self._stopwatch.start()
         try:
             data = {name: value for name, (_, value) in fields.items()}
-            results = self._transformer.transform([data], self._context)
+            with self._profiled(header):
+                results = self._transformer.transform([data], self._context)
         except Exception as error:  # the toolkit catches what handlers raise; this is its own stumbling
             self._note(error)
             raise Refused(_stumbled(error)) from error
@@ -168,6 +170,24 @@ class Service:
         """From now on, look at what befalls a request if its sender wants to be told."""
         self._findings = {} if "examined" in header else None
         self._stopwatch.looks_on = self._findings is not None
+
+    @contextlib.contextmanager
+    def _profiled(self, header: Header) -> Iterator[None]:
+        """Look where the time of the function goes that predicts, if the request's sender wants to know."""
+        if "profiled" not in header or self._findings is None:
+            yield
+            return
+        from hotfire_worker.profiling import Profile
+
+        default = self._transformer._default_transform_fn
+        name = "_predict_fn" if self._transformer._transform_fn == default else "_transform_fn"
+        function, profile = getattr(self._transformer, name), Profile()
+        setattr(self._transformer, name, profile.of(function))
+        try:
+            yield
+        finally:
+            setattr(self._transformer, name, function)
+            self._findings["profile"] = profile.lines
 
     def _note(self, error: BaseException) -> None:
         if self._findings is not None:

@@ -90,6 +90,10 @@ class Output:
         self._live = True
         self._print(f"{_ERASE}{text}", sys.stderr, end=False)
 
+    def talk(self, text: str) -> None:
+        """What somebody else says in the terminal, whose line may go on."""
+        self._print(text, sys.stderr, end=False)
+
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
         """A bar on the terminal, which is told of each further part of the total."""

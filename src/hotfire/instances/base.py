@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from hotfire.errors import LoadFailed
 
@@ -66,7 +66,8 @@ class Change:
 class Request:
     """An invocation as it reaches a container; `limit` is the longest that the service waits, in seconds.
 
-    Of one that is `examined`, whoever sent it is told what is found about its failure, besides the answer.
+    Of one that is `examined`, whoever sent it is told what is found about its failure, besides the answer; of
+    one that is `profiled` too, where its time went.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Request:
     limit: float = 60.0
     query: str = ""
     examined: bool = False
+    profiled: bool = False
 
 
 class Parts(Protocol):
@@ -135,6 +137,18 @@ class Instance(Protocol):
 
     async def stop(self) -> None:
         """End, after the requests in hand are answered."""
+
+
+@runtime_checkable
+class Debuggable(Protocol):
+    """An instance whose worker a debugger can attach to."""
+
+    async def debug(self) -> tuple[int, Path]:
+        """Have debugpy listen in the worker that gets each request that it has time for.
+
+        Its port, and the folder of the model; requests there may take their time from now on, and others are
+        answered meanwhile. Raises InstanceError where it cannot.
+        """
 
 
 class Host(Protocol):

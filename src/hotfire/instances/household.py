@@ -32,6 +32,11 @@ class Household:
         self.holders: list[Holder] = []
 
     @property
+    def folder(self) -> Path:
+        """Where the model's files lie."""
+        return self._folder
+
+    @property
     def forks(self) -> bool:
         """Whether the model is loaded in a process that workers are forked from."""
         return bool(self.holders) and not self._alone

@@ -48,9 +48,12 @@ class Job:
         self.over: asyncio.Future[Any] = self.future
         self._patience = loop.call_later(request.limit, expire, self)
         self._turn: asyncio.TimerHandle | None = None
+        self._is_hurried = True
 
     def begin(self, seconds: float, worker: Hand) -> None:
         """A worker has it in hand now, and may have it for so long, whether or not anybody still waits."""
+        if not self._is_hurried:
+            return
         seconds = min(seconds, self.request.limit)
         self._turn = asyncio.get_running_loop().call_later(seconds, worker.kill)
 
@@ -66,6 +69,12 @@ class Job:
         """No worker has it in hand any more."""
         if self._turn is not None:
             self._turn.cancel()
+
+    def take_time(self) -> None:
+        """Let it take as long as somebody looks at it in a debugger."""
+        self._is_hurried = False
+        self._patience.cancel()
+        self.end()
 
     def settle(self, answer: Answer) -> None:
         """Give the answer, if anybody still waits."""

@@ -156,7 +156,7 @@ class ProcessInstance:
                 await self._add_worker()
 
     async def _add_worker(self) -> None:
-        worker = Worker(self._settings.response_timeout, self._worker_lost, self._dispatch)
+        worker = Worker(self._settings.response_timeout, self._worker_lost, self._dispatch, self._spare)
         ours, theirs = socket.socketpair()
         try:
             await worker.open(ours)
@@ -173,6 +173,20 @@ class ProcessInstance:
             raise InstanceError("a worker ended before it could answer")
         self._workers.append(worker)
         self._dispatch()
+
+    async def debug(self) -> tuple[int, Path]:
+        """Have debugpy listen in the first worker, as `Debuggable` says. Raises InstanceError."""
+        if not self._workers:
+            raise InstanceError("nothing is loaded that could be debugged")
+        port = await self._workers[0].debug()
+        self._spare()
+        return port, self._household.folder
+
+    def _spare(self) -> None:
+        """Have a worker more where all may be held in a debugger: others' requests are to be answered."""
+        if all(worker.is_debugged for worker in self._workers):
+            self._settings = replace(self._settings, workers=len(self._workers) + 1)
+            self._recover()
 
     def _dispatch(self) -> None:
         """Give waiting requests to workers that have room."""

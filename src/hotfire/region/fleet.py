@@ -10,10 +10,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hotfire.errors import LoadFailed, ValidationError
+from hotfire.errors import InstanceError, LoadFailed, ValidationError
 from hotfire.images import is_gpu
 from hotfire.instance_types import memory, vcpus
-from hotfire.instances.base import Answer, Change, Container, Host, Instance, Request, Spec, failed_load
+from hotfire.instances.base import (
+    Answer,
+    Change,
+    Container,
+    Debuggable,
+    Host,
+    Instance,
+    Request,
+    Spec,
+    failed_load,
+)
 
 Output = Callable[[str, str, str], None]
 """Takes a log stream, the id of the request in hand and a line."""
@@ -179,6 +189,13 @@ class Fleet:
             if variant.plan.name == name:
                 return variant
         raise ValidationError(f"There is no variant {name} in this endpoint.")
+
+    async def debug(self) -> tuple[int, Path]:
+        """Have debugpy listen, as `Debuggable` says; raises InstanceError."""
+        instance = self.variant(None).instance()
+        if not isinstance(instance, Debuggable):
+            raise InstanceError("what serves here cannot be debugged")
+        return await instance.debug()
 
     def summaries(self) -> list[dict[str, Any]]:
         """Every variant as DescribeEndpoint shows it."""

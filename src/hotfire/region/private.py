@@ -56,6 +56,9 @@ class Leases(Protocol):
     def last(self, params: Mapping[str, Any]) -> Any:
         """The last request that came there."""
 
+    def debug(self, params: Mapping[str, Any]) -> Any:
+        """Have debuggers attach to what is served there."""
+
 
 class Private:
     """The private API: a method a route, JSON values in and out."""
@@ -82,6 +85,7 @@ class Private:
             ("POST", "/_hotfire/reload"): leases.reload,
             ("POST", "/_hotfire/try"): leases.try_again,
             ("POST", "/_hotfire/last"): leases.last,
+            ("POST", "/_hotfire/debug"): leases.debug,
             ("POST", "/_hotfire/workers"): self.workers,
             ("POST", "/_hotfire/stop"): self.stop,
         }
