@@ -6,7 +6,7 @@ import pytest
 
 from hotfire.environment import Autoscaling
 from hotfire.errors import DeployError, ForeignEndpoint
-from hotfire.plan import Existing, Made, Plan, cleanup, delete, plan, rollback
+from hotfire.plan import Existing, Made, Plan, cleanup, delete, plan, previous, rollback
 from hotfire.wanted import Wanted
 
 PROJECT = "/home/ada/news"
@@ -222,39 +222,46 @@ def test_a_plan_shows_what_it_will_clear_up() -> None:
     assert texts(steps.afterwards) == [f"delete endpoint config {config('a')}", f"delete model {model('a')}"]
 
 
+def gone_back(existing: Existing, kind: str | None = "local") -> tuple[str, Plan]:
+    """Where a rollback leads, to a variant on this type of instance, and how."""
+    target = previous("news", PROJECT, existing)
+    variant = {"VariantName": "AllTraffic", **({"InstanceType": kind} if kind else {})}
+    return target.name, rollback("news", target, [variant], existing)
+
+
 def test_a_rollback_goes_to_what_was_deployed_before() -> None:
-    target, steps = rollback("news", PROJECT, serving("c", "abc"))
+    target, steps = gone_back(serving("c", "abc"))
     assert (target, texts(steps.calls)) == (config("b"), [f"update endpoint news to {config('b')}"])
     assert {"Key": "hotfire:hash", "Value": "b"} in steps.afterwards[0].params["Tags"]
 
 
 def test_a_rollback_of_a_rollback_goes_further_back() -> None:
-    assert rollback("news", PROJECT, serving("b", "abc"))[0] == config("a")
+    assert gone_back(serving("b", "abc"))[0] == config("a")
 
 
 def test_a_failed_endpoint_is_rolled_back_by_making_it_anew() -> None:
-    _, steps = rollback("news", PROJECT, serving("b", "ab", status="Failed"))
+    _, steps = gone_back(serving("b", "ab", status="Failed"))
     assert texts(steps.calls) == ["delete Failed endpoint news", f"create endpoint news of {config('a')}"]
 
 
 def test_an_endpoint_that_was_moved_by_hand_goes_back_to_the_latest_of_ours() -> None:
-    assert rollback("news", PROJECT, serving("b", "ab", config="by-hand"))[0] == config("b")
+    assert gone_back(serving("b", "ab", config="by-hand"))[0] == config("b")
 
 
 def test_with_nothing_before_a_rollback_says_what_there_is() -> None:
     with pytest.raises(DeployError) as raised:
-        rollback("news", PROJECT, serving("a", "ab"))
+        previous("news", PROJECT, serving("a", "ab"))
     assert raised.value.message.endswith(f"configs of 'news': {config('a')}, {config('b')}")
 
 
 def test_no_endpoint_can_be_rolled_back() -> None:
     with pytest.raises(DeployError, match="no endpoint 'news' to roll back"):
-        rollback("news", PROJECT, Existing(**made("a")))
+        previous("news", PROJECT, Existing(**made("a")))
 
 
 def test_a_foreign_endpoint_is_not_rolled_back() -> None:
     with pytest.raises(ForeignEndpoint):
-        rollback("news", PROJECT, serving("b", "ab", tags={}))
+        previous("news", PROJECT, serving("b", "ab", tags={}))
 
 
 def test_delete_removes_the_endpoint_before_what_it_needs() -> None:
@@ -320,6 +327,44 @@ def test_an_update_keeps_as_many_instances_as_autoscaling_made() -> None:
     kinds = [one["VariantPropertyType"] for one in params["ExcludeRetainedVariantProperties"]]
     assert kinds == ["DesiredWeight", "DataCaptureConfig"]
     assert steps.in_service == ()
+
+
+def test_a_rollback_keeps_as_many_instances_as_autoscaling_made() -> None:
+    _, steps = gone_back(serving("b", "ab", tags=SCALED), "ml.m5.large")
+    assert texts(steps.calls) == [f"update endpoint news to {config('a')}"]
+    assert steps.calls[0].params["RetainAllVariantProperties"] is True
+    assert steps.in_service == ()
+
+
+def test_a_rollback_to_another_instance_type_scales_anew() -> None:
+    _, steps = gone_back(serving("b", "ab", tags=SCALED), "ml.c5.large")
+    assert texts(steps.calls) == [
+        "end the autoscaling of endpoint news",
+        f"update endpoint news to {config('a')}",
+    ]
+    assert "RetainAllVariantProperties" not in steps.calls[1].params
+    assert texts(steps.in_service)[0] == "scale endpoint news from 1 to 4 instances"
+    tag = {"Key": "hotfire:autoscaling", "Value": "AllTraffic ml.c5.large 1 4 100"}
+    assert steps.in_service[-1].params == {"ResourceArn": ARN, "Tags": [tag]}
+
+
+def test_a_rollback_to_what_has_no_instances_ends_the_autoscaling() -> None:
+    _, steps = gone_back(serving("b", "ab", tags=SCALED), None)
+    assert texts(steps.calls)[0] == "end the autoscaling of endpoint news"
+    assert [call.params["Tags"] for call in steps.in_service] == [
+        [{"Key": "hotfire:autoscaling", "Value": ""}]
+    ]
+
+
+def test_a_failed_endpoint_that_is_rolled_back_is_scaled_when_it_is_in_service() -> None:
+    _, steps = gone_back(serving("b", "ab", status="Failed", tags=SCALED), "ml.m5.large")
+    created = steps.calls[-1].params["Tags"]
+    assert "hotfire:autoscaling" not in [tag["Key"] for tag in created]
+    assert [call.operation for call in steps.in_service] == [
+        "RegisterScalableTarget",
+        "PutScalingPolicy",
+        "AddTags",
+    ]
 
 
 def test_other_bounds_alone_are_no_update() -> None:

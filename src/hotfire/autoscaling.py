@@ -5,8 +5,9 @@ What is registered is told by a tag of the endpoint, so that nothing is touched 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from hotfire.calls import Call, add_tags
 from hotfire.environment import Autoscaling
@@ -43,16 +44,33 @@ class _Registered:
 
 def plan(wanted: Wanted, arn: str, tags: Mapping[str, str]) -> Scaling:
     """What brings the autoscaling of an endpoint with these tags, none of a new one, to what is wanted."""
-    now, then = _of_tag(tags.get(SCALING_TAG, "")), _of_wanted(wanted)
+    return _change(wanted.endpoint, _of_tag(tags.get(SCALING_TAG, "")), _of_wanted(wanted), arn)
+
+
+def going_back(
+    endpoint: str, variants: Sequence[Mapping[str, Any]], arn: str, tags: Mapping[str, str]
+) -> Scaling:
+    """What keeps an endpoint's autoscaling while it goes back to a config with these variants.
+
+    An empty ARN is that of one that is made anew, with nothing registered.
+    """
+    registered = _of_tag(tags.get(SCALING_TAG, ""))
+    kinds = {variant["VariantName"]: variant.get("InstanceType") for variant in variants}
+    kind = kinds.get(registered.variant) if registered else None
+    then = replace(registered, instance_type=kind) if registered and kind else None
+    return _change(endpoint, registered if arn else None, then, arn)
+
+
+def _change(endpoint: str, now: _Registered | None, then: _Registered | None, arn: str) -> Scaling:
     if now is None and then is None:
         return Scaling()
     if now == then:
         return Scaling(goes_on=True)
     stays = now and then and (now.variant, now.instance_type) == (then.variant, then.instance_type)
     # SageMaker changes no instance type of a variant that is scaled.
-    before = (_deregister(wanted.endpoint, now),) if now and not stays else ()
-    registered = _register(wanted.endpoint, then) if then else ()
-    tagging = add_tags(wanted.endpoint, arn, {SCALING_TAG: str(then or "")})
+    before = (_deregister(endpoint, now),) if now and not stays else ()
+    registered = _register(endpoint, then) if then else ()
+    tagging = add_tags(endpoint, arn, {SCALING_TAG: str(then or "")})
     return Scaling(before, (*registered, tagging), bool(stays))
 
 

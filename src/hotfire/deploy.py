@@ -99,10 +99,11 @@ class Deployer:
         """Go back to what was deployed before. Raises DeployError if there is nothing before."""
         begun = time.monotonic()
         existing = self._existing(owned=True)
-        config, steps = plan.rollback(self._name, self._project, existing)
-        sha256 = next(made.tags.get(HASH_TAG, "") for made in existing.configs if made.name == config)
-        self._carry_out(config, steps, existing, {})
-        result = self._deployment(config, sha256, steps, existing)
+        target = plan.previous(self._name, self._project, existing)
+        variants = self._inventory().variants(target.name)
+        steps = plan.rollback(self._name, target, variants, existing)
+        self._carry_out(target.name, steps, existing, {})
+        result = self._deployment(target.name, target.tags.get(HASH_TAG, ""), steps, existing)
         return replace(result, seconds=time.monotonic() - begun)
 
     def delete(self) -> tuple[str, ...]:

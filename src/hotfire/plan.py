@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,22 +93,29 @@ def plan(wanted: Wanted, existing: Existing, *, adopt: bool = False) -> Plan:
     return Plan(calls, scaling.in_service, (*tagging, *cleaning), tuple(_kept(wanted, existing, calls)))
 
 
-def rollback(endpoint: str, project: str, existing: Existing) -> tuple[str, Plan]:
-    """The config that was deployed before the present one, and what goes back to it.
+def previous(endpoint: str, project: str, existing: Existing) -> Made:
+    """The config that was deployed before the present one.
 
     `existing` holds only what is the project's. Raises DeployError if there is nothing to go back to.
     """
     check_owner(endpoint, project, existing)
     if existing.status is None:
-        raise DeployError(f"there is no endpoint {endpoint!r} to roll back", "`hotfire deploy` makes it.")
+        raise DeployError(f"there is no endpoint {endpoint!r} to roll back", "Deploy it first.")
     before = _before(existing)
     if not before:
         held = ", ".join(existing.history) or "none"
         message = f"there is nothing before {existing.config} to go back to; configs of {endpoint!r}: {held}"
-        raise DeployError(message, "Bring the older sources back, and `hotfire deploy` them.")
-    tags = next(dict(made.tags) for made in existing.configs if made.name == before[-1])
-    calls = _move(endpoint, before[-1], {**existing.tags, **tags}, existing)
-    return before[-1], Plan(calls, afterwards=_tag(endpoint, tags, existing))
+        raise DeployError(message, "Bring the older sources back, and deploy them.")
+    return next(made for made in existing.configs if made.name == before[-1])
+
+
+def rollback(endpoint: str, target: Made, variants: Sequence[Mapping[str, Any]], existing: Existing) -> Plan:
+    """What goes back to a config, which has these production variants. The autoscaling stays as it is."""
+    arn = "" if existing.status in _ABSENT else existing.arn
+    scaling = autoscaling.going_back(endpoint, variants, arn, existing.tags)
+    tags = {name: value for name, value in existing.tags.items() if name != autoscaling.SCALING_TAG}
+    calls = _move(endpoint, target.name, {**tags, **target.tags}, existing, _retained(scaling))
+    return Plan((*scaling.before, *calls), scaling.in_service, _tag(endpoint, target.tags, existing))
 
 
 def delete(endpoint: str, project: str, existing: Existing) -> Plan:
@@ -187,12 +194,16 @@ def _kept(wanted: Wanted, existing: Existing, calls: Iterable[Call]) -> Iterator
 
 def _way(wanted: Wanted, scaling: autoscaling.Scaling) -> dict[str, Any]:
     """How an endpoint goes over to another config: members of UpdateEndpoint."""
-    way: dict[str, Any] = {"DeploymentConfig": wanted.update} if wanted.update else {}
-    if scaling.goes_on:
-        way["RetainAllVariantProperties"] = True
-        kinds = ("DesiredWeight", "DataCaptureConfig")
-        way["ExcludeRetainedVariantProperties"] = [{"VariantPropertyType": kind} for kind in kinds]
-    return way
+    return {**({"DeploymentConfig": wanted.update} if wanted.update else {}), **_retained(scaling)}
+
+
+def _retained(scaling: autoscaling.Scaling) -> dict[str, Any]:
+    """What leaves the number of instances to autoscaling: members of UpdateEndpoint."""
+    if not scaling.goes_on:
+        return {}
+    kinds = ("DesiredWeight", "DataCaptureConfig")
+    excluded = [{"VariantPropertyType": kind} for kind in kinds]
+    return {"RetainAllVariantProperties": True, "ExcludeRetainedVariantProperties": excluded}
 
 
 def _move(
