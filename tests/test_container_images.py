@@ -1,0 +1,150 @@
+"""Images pulled for real: Debian's registry on the loopback, and the login that AWS's imitation gives."""
+
+import io
+import re
+import socket
+import subprocess
+import tarfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+
+from hotfire import container_images
+from hotfire.container_engine import Engine
+from hotfire.container_images import login_by, obtain
+from hotfire.environment import variables_of_process
+from hotfire.errors import EngineError
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+CONFIG = """\
+version: 0.1
+storage: {{filesystem: {{rootdirectory: {folder}/images}}}}
+http: {{addr: '127.0.0.1:{port}'}}
+auth: {{htpasswd: {{realm: ecr, path: {folder}/htpasswd}}}}
+"""
+
+
+@pytest.fixture
+def login(aws: Any) -> dict[str, str]:
+    """What the imitation of ECR gives for an account."""
+    client = aws.client("ecr")
+    try:
+        return dict(login_by(client, ACCOUNT))
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def registry(require: Callable[[str, str], str], tmp_path: Path, login: dict[str, str]) -> Iterator[str]:
+    """The address of a registry that wants that login."""
+    program = require("docker-registry", "docker-registry")
+    htpasswd = require("htpasswd", "apache2-utils")
+    command = [htpasswd, "-Bbn", login["username"], login["password"]]
+    line = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (tmp_path / "htpasswd").write_text(line)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "config.yml").write_text(CONFIG.format(folder=tmp_path, port=port))
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen([program, "serve", str(tmp_path / "config.yml")], stdout=log, stderr=log)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/v2/", server)
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = monotonic() + 30
+    while server.poll() is None and monotonic() < deadline:
+        try:
+            urllib.request.urlopen(url).close()
+        except urllib.error.HTTPError as error:  # it wants a login
+            error.close()
+            return
+        except OSError:
+            sleep(0.02)
+    pytest.fail("the registry does not come up")
+
+
+@pytest.fixture
+def image(docker: Any, registry: str, login: dict[str, str]) -> Iterator[str]:
+    """One that is in the registry, and not here."""
+    repository = f"{registry}/{ACCOUNT}/{REGION}/tiny"
+    tree = io.BytesIO()
+    with tarfile.open(fileobj=tree, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("file"))
+    docker.api.import_image_from_data(tree.getvalue(), repository, "1")
+    pushed = docker.api.push(repository, "1", auth_config=login)
+    assert "error" not in pushed
+    docker.images.remove(f"{repository}:1")
+    yield f"{repository}:1"
+    if any(f"{repository}:1" in one.tags for one in docker.images.list()):
+        docker.images.remove(f"{repository}:1")
+
+
+@pytest.fixture
+def engine(docker: Any) -> Iterator[Engine]:
+    engine = Engine.connect(variables_of_process())
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def as_ecr(monkeypatch: pytest.MonkeyPatch, registry: str) -> None:
+    """Let the registry on the loopback count as one of ECR's."""
+    pattern = rf"{re.escape(registry)}/(\d{{12}})/([a-z0-9-]+)/"
+    monkeypatch.setattr(container_images, "_ECR", re.compile(pattern))
+
+
+def test_the_login_is_a_name_and_a_password(login: dict[str, str]) -> None:
+    assert login == {"username": "AWS", "password": f"{ACCOUNT}-auth-token"}
+
+
+@pytest.mark.usefixtures("as_ecr")
+def test_a_private_image_is_pulled_by_a_login_that_is_asked_for(
+    engine: Engine, image: str, login: dict[str, str]
+) -> None:
+    asked: list[tuple[str, str]] = []
+    said: list[str] = []
+
+    def given(account: str, region: str) -> dict[str, str]:
+        asked.append((account, region))
+        return login
+
+    assert obtain(engine, image, said.append, login=given)
+    assert asked == [(ACCOUNT, REGION)]
+    assert said[0] == f"pull {image}"
+    assert not obtain(engine, image, said.append, login=given)
+    assert len(asked) == 1
+
+
+@pytest.mark.usefixtures("as_ecr")
+def test_without_a_login_it_is_said_how_to_log_in(engine: Engine, image: str) -> None:
+    with pytest.raises(EngineError) as failure:
+        obtain(engine, image, lambda line: None)
+    assert failure.value.message.startswith(f"the image {image} cannot be had: ")
+    assert f"aws ecr get-login-password --region {REGION} | docker login" in failure.value.advice
+    assert engine.image_id(image) is None
+
+
+def test_another_private_registry_is_logged_in_to_by_docker(engine: Engine, image: str) -> None:
+    with pytest.raises(EngineError) as failure:
+        obtain(engine, image, lambda line: None)
+    assert "`docker login` gives access to a private one" in failure.value.advice
+
+
+@pytest.mark.usefixtures("as_ecr")
+def test_a_pull_that_is_given_up(engine: Engine, image: str, login: dict[str, str]) -> None:
+    said: list[str] = []
+    # Said a second time once there is a login.
+    with pytest.raises(EngineError, match="was being pulled when that was given up"):
+        obtain(engine, image, said.append, lambda: len(said) > 1, lambda account, region: login)
+    assert engine.image_id(image) is None
