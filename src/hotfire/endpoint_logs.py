@@ -122,7 +122,8 @@ def _told(client: Any, endpoint: str) -> Iterator[None]:
             yield
         except client.exceptions.ResourceNotFoundException as error:
             message = f"the endpoint {endpoint!r} has no log"
-            raise DeployError(message, "`hotfire deploy` makes it.") from error
+            advice = "It begins with what the endpoint first prints; if there is none, deploy it first."
+            raise DeployError(message, advice) from error
 
 
 def streams(client: Any, endpoint: str) -> frozenset[str]:
