@@ -1,6 +1,7 @@
 """The dispatcher over a real store and real files; the container answers as the test says."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,12 +52,14 @@ class Container:
         self.comes_up = asyncio.Event()
         self.comes_up.set()
         self.load = 0
+        self.successor: Container | None = None
+        """What serves in its place after an update."""
 
     async def variant(self, name: str, target: str | None) -> Variant:
         await self.comes_up.wait()
         if not self.serves:
             raise ValidationError("not in service")
-        return Variant(self.plan, [self])  # type: ignore[list-item]  # what is used of an instance
+        return Variant(self.plan, [self.successor or self])  # type: ignore[list-item]  # what is used of an instance
 
     async def invoke(self, request: Request) -> Answer:
         self.requests.append(request)
@@ -141,6 +144,19 @@ async def test_an_answer_is_written_where_the_ticket_says(world: World) -> None:
     assert request.headers["Accept"] == "text/csv"
     assert request.headers["X-Amzn-SageMaker-Inference-Id"] == ticket.params["InferenceId"]
     assert request.limit == 900
+
+
+async def test_a_request_goes_to_what_serves_when_its_input_is_there(world: World) -> None:
+    source = world.folder / "input"
+    os.mkfifo(source)
+    ticket = world.hand_in(None, InputLocation=f"file://{source}")
+    file = await asyncio.to_thread(source.open, "wb")  # as soon as it is being read
+    old, new = world.container, Container(world.container.plan)
+    old.successor = new
+    with file:
+        file.write(b"[7]")
+    await world.outcome(ticket)
+    assert (len(old.requests), [request.body for request in new.requests]) == (0, [b"[7]"])
 
 
 async def test_an_object_has_the_containers_content_type(world: World) -> None:

@@ -148,7 +148,7 @@ class Dispatcher:
             if ticket is None:  # given up meanwhile
                 return
             line.begun = ticket.number
-            task = asyncio.get_running_loop().create_task(self._handle(ticket, variant))
+            task = asyncio.get_running_loop().create_task(self._handle(ticket))
             line.in_hand.add(task)
             task.add_done_callback(line.in_hand.discard)
             task.add_done_callback(lambda _: line.news.set())
@@ -169,9 +169,9 @@ class Dispatcher:
         except TimeoutError:
             return
 
-    async def _handle(self, ticket: Ticket, variant: Variant) -> None:
+    async def _handle(self, ticket: Ticket) -> None:
         try:
-            answer = await self._answer(ticket, variant)
+            answer = await self._answer(ticket)
             self._buckets.write(ticket.output, answer.body, _content_type(answer))
         except HotfireError as error:
             self._fail(ticket, error.message)
@@ -182,12 +182,14 @@ class Dispatcher:
             self._queue.remove(ticket.number)
             self._tell(ticket, f"answered: {ticket.output}")
 
-    async def _answer(self, ticket: Ticket, variant: Variant) -> Answer:
+    async def _answer(self, ticket: Ticket) -> Answer:
         """The container's answer; raises HotfireError with what is to be told of a failure."""
         body = self._queue.body(ticket.number)
         if body is None:
             body = await asyncio.to_thread(self._input, ticket.params["InputLocation"])
         request = container_request({**ticket.params, "Body": body}, ticket.seconds)
+        # Not before the input is there: what served when it was begun to be read may have ended by now.
+        variant = await self._endpoints.variant(ticket.endpoint, None)
         return await good(Caller(ticket.aws_region), ticket.endpoint, variant.instance().invoke(request))
 
     def _input(self, address: str) -> bytes:
