@@ -14,8 +14,8 @@ HEAD = """\
 # Commands
 
 Every command that prints a result takes `--json`. They exit 0 on success, 1 on an error that you can mend
-(one line and a next step), a failed example or a difference, 2 on a command line that asks for what cannot be, 3 when
-`--dry-run` finds changes, 70 on a bug of ours.
+(one line and a next step), a failed example or a difference, 2 on a command line that asks for what cannot
+be, 3 when `--dry-run` finds changes, 70 on a bug of ours.
 """
 
 

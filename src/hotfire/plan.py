@@ -224,7 +224,7 @@ def _move(
 
 
 def _tag(endpoint: str, tags: Mapping[str, str], existing: Existing) -> tuple[Call, ...]:
-    """What gives an endpoint that stays the tags; another commit or caller of the same content is no reason."""
+    """What gives an endpoint that stays the tags; another commit or caller is no reason."""
     # The commit of what was deployed before says nothing of what comes from none.
     tags = {**({COMMIT_TAG: ""} if COMMIT_TAG in existing.tags else {}), **tags}
     new = {name: value for name, value in tags.items() if existing.tags.get(name) != value}
