@@ -20,7 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "test": ("ask", "Send the examples to the endpoint and compare its answers."),
     "parity": ("parity", "Send the examples to several environments and compare their answers."),
     "invoke": ("ask", "Send one request to the endpoint."),
-    "bench": ("bench", "Put load on the endpoint; say how many of which instance it takes."),
+    "bench": ("bench", "Put load on the endpoint and say how much it carries."),
     "status": ("endpoint", "Show what is deployed."),
     "logs": ("endpoint", "Show what the model printed."),
     "rollback": ("deploy", "Go back to the version before."),
