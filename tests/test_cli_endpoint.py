@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +68,7 @@ def test_status_of_what_serves(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         "tiny in local: InService",
         "  model     tiny-1  (commit c0ffee)",
         "  config    tiny-1-1",
+        "  hash      ab  (what the project's files are now)",
         "  variant   AllTraffic: 2 × local, weight 1",
     ]
 
@@ -76,6 +78,14 @@ def test_status_says_that_the_project_has_changed(
 ) -> None:
     lines = lines_of_status(monkeypatch, capsys, working_sha256="cd")
     assert lines[1].startswith("  changed   ")
+    assert "  hash      ab" in lines
+
+
+def test_status_says_for_how_long_it_is_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = lines_of_status(monkeypatch, capsys, modified=time.time() - 7205)
+    assert lines[-1].endswith("  (2 h)")
 
 
 def test_status_says_why_an_endpoint_failed(

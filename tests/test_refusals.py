@@ -71,6 +71,20 @@ ROLE = (
             "s3:PutObject is not allowed",
             '"Action": "s3:PutObject"',
         ),
+        (
+            "AccessDenied",
+            "Access Denied",
+            "ListMultipartUploads",
+            "s3:ListBucketMultipartUploads is not allowed",
+            "Add this",
+        ),
+        (
+            "AccessDeniedException",
+            "Access Denied",
+            "DeregisterScalableTarget",
+            "application-autoscaling:DeregisterScalableTarget is not allowed",
+            "Add this",
+        ),
         ("AccessDenied", "Access Denied", "", "access is denied", ""),
         ("AccessDenied", "not you", "ListModels", "sagemaker:ListModels is not allowed: not you", "Add this"),
         (

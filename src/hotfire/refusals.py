@@ -29,6 +29,7 @@ _ACTIONS = {
     "HeadObject": "s3:GetObject",
     "ListObjects": "s3:ListBucket",
     "ListObjectsV2": "s3:ListBucket",
+    "ListMultipartUploads": "s3:ListBucketMultipartUploads",
     "ListParts": "s3:ListMultipartUploadParts",
     "PutObject": "s3:PutObject",
     "PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
@@ -41,6 +42,7 @@ _ACTIONS = {
     "DescribeLogStreams": "logs:DescribeLogStreams",
     "FilterLogEvents": "logs:FilterLogEvents",
     "GetLogEvents": "logs:GetLogEvents",
+    "DeregisterScalableTarget": "application-autoscaling:DeregisterScalableTarget",
     "RegisterScalableTarget": "application-autoscaling:RegisterScalableTarget",
     "PutScalingPolicy": "application-autoscaling:PutScalingPolicy",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -92,19 +93,27 @@ def _lines(output: Output, environment: Environment, found: Status, link: str | 
     if found.reason:
         # Of a fleet that serves, the reason is why it was not replaced.
         yield f"  {'failed' if found.state in SERVING else 'reason'}    {found.reason}"
-    if found.working_sha256 and found.sha256 and found.working_sha256 != found.sha256:
-        brings = f"{command(environment, 'deploy')} brings them there"
-        yield f"  changed   the project's files are not what is deployed: {brings}"
-    yield f"  model     {found.model}" + (f"  (commit {found.commit})" if found.commit else "")
-    yield f"  config    {found.config}"
+    yield from _content(environment, found)
     for variant in found.variants:
         yield f"  variant   {_variant(variant)}"
     if found.owner and found.owner != tag_value(environment.project):
         yield f"  project   {found.owner}"
     if found.modified:
-        yield f"  since     {_clock(found.modified)}"
+        yield f"  since     {_clock(found.modified)}  ({holdings.age(time.time() - found.modified)})"
     if link:
         yield f"  page      {link}"
+
+
+def _content(environment: Environment, found: Status) -> Iterator[str]:
+    """What is deployed, against the project's files as they are now."""
+    is_same = found.sha256 == found.working_sha256
+    if found.sha256 and found.working_sha256 and not is_same:
+        brings = f"{command(environment, 'deploy')} brings them there"
+        yield f"  changed   the project's files are not what is deployed: {brings}"
+    yield f"  model     {found.model}" + (f"  (commit {found.commit})" if found.commit else "")
+    yield f"  config    {found.config}"
+    if found.sha256:
+        yield f"  hash      {found.sha256[:12]}" + ("  (what the project's files are now)" if is_same else "")
 
 
 def _variant(variant: Mapping[str, Any]) -> str:

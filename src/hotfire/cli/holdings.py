@@ -41,7 +41,7 @@ def _row(one: Holding, *, is_local: bool) -> tuple[str, ...]:
         one.state,
         ", ".join(map(str, one.hosts)) or "-",
         "0" if is_local else f"{one.price.usd:.3f}" if one.price else "?",
-        _age(time.time() - one.created),
+        age(time.time() - one.created),
         one.commit or "-",
         (one.sha256 or "-")[:12],
         one.project,
@@ -66,7 +66,8 @@ def _cost(found: Sequence[Holding]) -> str:
     return f"About ${total:.2f} an hour by prices of {since:%B %Y}{more}."
 
 
-def _age(seconds: float) -> str:
+def age(seconds: float) -> str:
+    """A span of time in its largest unit: `3 h`."""
     for span, unit in _SPANS:
         if seconds >= span:
             return f"{seconds / span:.0f} {unit}"
