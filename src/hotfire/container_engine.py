@@ -24,6 +24,7 @@ INSTANCE_LABEL = "hotfire.instance"
 RECIPE_LABEL = "hotfire.recipe"
 
 _PORT_KEY = f"{PORT}/tcp"
+_NOT_HAD = "cannot be had"
 _LOOPBACK = "127.0.0.1"
 _HERE = frozenset({None, "localhost", "127.0.0.1", "::1"})
 _SECONDS_TO_ANSWER = 60
@@ -124,11 +125,11 @@ class Engine:
 
         Without one, what `docker login` has left is used.
         """
-        with _errors(f"the image {image} cannot be had"):
+        with _errors(f"the image {image} {_NOT_HAD}"):
             given = None if login is None else dict(login)
             for event in self._client.api.pull(image, stream=True, decode=True, auth_config=given):
                 if "error" in event:
-                    raise EngineError(*_explained(f"the image {image} cannot be had", str(event["error"])))
+                    raise EngineError(*_explained(f"the image {image} {_NOT_HAD}", str(event["error"])))
                 yield event
 
     def create(self, recipe: Recipe) -> str:
@@ -304,7 +305,7 @@ def _explained(doing: str, reason: str) -> tuple[str, str]:
     for sign, meaning, advice in _ADVICE:
         if sign in reason:
             return f"{doing}: {meaning}", advice
-    if is_about_access(reason):
+    if doing.endswith(_NOT_HAD) and is_about_access(reason):
         return (
             f"{doing}: {reason}",
             "See that its name is right; `docker login` gives access to a private one.",
