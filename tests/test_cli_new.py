@@ -108,3 +108,9 @@ def test_an_interrupt_leaves_nothing_half_done(
         monkeypatch.setattr("hotfire.cli.new._set_name", interrupted)
     assert run(["new", str(folder)]) == 130
     assert [*tmp_path.rglob("*")] == ([folder] if exists else [])
+
+
+def test_model_data_lies_in_a_folder_of_the_endpoints_name(tmp_path: Path) -> None:
+    assert run(["new", str(tmp_path / "a-much-longer-name-than-before")]) == 0
+    production = load("production", start=tmp_path / "a-much-longer-name-than-before")
+    assert production.model_data_path == "s3://my-bucket/a-much-longer-name-than-before/model.tar.gz"

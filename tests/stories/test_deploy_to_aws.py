@@ -95,7 +95,7 @@ def test_a_dry_run_names_the_account_first_and_changes_nothing(news: ProductionP
     assert done.returncode == 3, done.stderr
     first, second, *rest = done.stdout.splitlines()
     assert first == "AWS account 123456789012, eu-west-1, as arn:aws:sts::123456789012:user/moto"
-    assert second == "Planning news to production"
+    assert second == "Planning news for production"
     assert [line.split()[:2] for line in rest[:5]] == [["+", "create"], ["+", "upload"]] + [
         ["+", "create"]
     ] * 3

@@ -64,8 +64,8 @@ def deploy(
         if planned.cost and not yes:
             _ask_to_pay(output, planned)
 
-    verb = "Planning" if dry_run else "Deploying"
-    doing = f"{verb} {environment.model_name} to {environment.name}"
+    verb, preposition = ("Planning", "for") if dry_run else ("Deploying", "to")
+    doing = f"{verb} {environment.model_name} {preposition} {environment.name}"
     if archive is None:
         check_before(output, environment)
     deploying = _begun(output, environment, doing, start=True)

@@ -119,7 +119,9 @@ def _copy(source: Traversable, target: Path) -> None:
 def _set_name(config: Path, name: str) -> None:
     written = f'"{name}"' if name.lower() in _NOT_TEXT or not name[0].isalpha() else name
     text = config.read_text("utf-8")
-    config.write_text(text.replace(f"model_name: {TEMPLATE_NAME}", f"model_name: {written}"), "utf-8")
+    # With the spaces before its comment, so that the comments stay below each other.
+    text = text.replace(f"model_name: {TEMPLATE_NAME:<25}", f"model_name: {written:<24} ")
+    config.write_text(text.replace(f"/{TEMPLATE_NAME}/", f"/{name}/"), "utf-8")
 
 
 def _next_steps(folder: Path) -> list[str]:
