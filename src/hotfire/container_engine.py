@@ -1,4 +1,4 @@
-"""The engine that runs containers: Docker's API, which Podman answers too. Its errors become ours here.
+"""The engine that runs containers: Docker's API. Its errors become ours here.
 
 Every call takes its time: an event loop makes them on threads.
 """
@@ -259,7 +259,7 @@ def _unreachable(variables: Mapping[str, str], reason: str) -> EngineError:
         advice = "Join its group (`sudo usermod -aG docker $USER`, then log in anew), or run it rootless."
         return EngineError(message, advice)
     advice = (
-        "Start Docker (`sudo systemctl start docker`, or Docker Desktop), or Podman's socket and name it in "
+        "Start Docker (`sudo systemctl start docker`, or Docker Desktop); if its socket is elsewhere, name it in "
         "DOCKER_HOST before `hotfire up`."
     )
     return EngineError(f"no container engine answers at {host}", advice)
