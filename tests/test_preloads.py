@@ -15,8 +15,8 @@ from hotfire.instances.zygotes import ZygoteKey, Zygotes
 
 HANDLER = """\
 import sys
-had = "pandas" in sys.modules
-import pandas
+had = "jsonschema" in sys.modules
+import jsonschema
 
 def model_fn(model_dir):
     return None
@@ -101,7 +101,7 @@ async def test_the_next_load_finds_what_the_first_has_imported(
 ) -> None:
     host = ProcessHost(zygotes, tmp_path / "instances")
     assert await served(host, spec, []) == "False"
-    assert "pandas" in preloads.of("p")
+    assert "jsonschema" in preloads.of("p")
     assert not any(name.startswith(("serve", "inference")) for name in preloads.of("p"))
     await (await zygotes.learned(ZygoteKey.of(spec.python, {}), "p")).ready()
     full = await zygotes.get(ZygoteKey(spec.python, (), preloads.of("p")))
