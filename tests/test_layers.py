@@ -54,7 +54,7 @@ ROWS = (
         "region.validation",
     ),
     ("region.eventstream",),
-    ("region.caller", "region.codec", "region.cursor", "region.patterns"),
+    ("region.caller", "region.codec", "region.cursor", "region.patterns", "region.visitor"),
     ("instances.process", "instances.containers", "instances.hosts"),
     ("instances.household", "instances.container"),
     ("instances.zygotes",),

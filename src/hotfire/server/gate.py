@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from hotfire.address import REGION_NAME, Exposure, Key, prove
 from hotfire.errors import AccessDenied, UnrecognizedClient
+from hotfire.region.visitor import OWNER, Visitor
 from hotfire.region.wire import Request
 from hotfire.server.sealed import Receive, Seal, guarded, seal_of
 from hotfire.server.signature import Signatures
@@ -201,6 +202,10 @@ class Visitors:
             if name == self._cookie:
                 return _same(value, self._session)
         return False
+
+    def visitor(self, headers: Mapping[str, str]) -> Visitor | None:
+        """Who a request comes from; None if the browser did not enter."""
+        return OWNER if self.knows(headers) else None
 
 
 def _host_of(origin: str) -> str:
