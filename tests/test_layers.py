@@ -41,7 +41,7 @@ ROWS = (
         "region.census",
         "region.wire",
     ),
-    ("region.debugging", "region.blueprints", "region.queue", "region.recording"),
+    ("region.debugging", "region.blueprints", "region.queue", "region.recording", "region.api_keys"),
     ("region.buckets", "region.content"),
     ("region.object_records", "region.object_listing", "region.checksums", "region.s3_errors"),
     (

@@ -57,6 +57,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
              output TEXT NOT NULL, failure TEXT NOT NULL, body BLOB)""",
         "CREATE INDEX tickets_by_endpoint ON tickets (endpoint, number)",
     ),
+    (
+        # No models are all of them. `used` is when it was last, to a minute.
+        """CREATE TABLE api_keys (
+             name TEXT PRIMARY KEY, prefix TEXT NOT NULL, sha256 BLOB NOT NULL, models TEXT NOT NULL,
+             created REAL NOT NULL, expires REAL, used REAL) WITHOUT ROWID""",
+    ),
 )
 """The statements that lead from each version of the schema to the next; never changed, only added to."""
 
