@@ -15,7 +15,7 @@ from hotfire.cli import options
 from hotfire.cli.deployment import deployer, explained
 from hotfire.cli.failures import INTERRUPTED
 from hotfire.cli.output import Output, size
-from hotfire.deploy_env import DeployEnv
+from hotfire.cli.signing import interruptible
 from hotfire.environment import Environment, home
 from hotfire.errors import HotfireError, ProjectError, UsageError
 
@@ -118,7 +118,7 @@ def bench(
     examples = _examples(environment, all_examples)
     deploying = deployer(output, environment)
     _try_out(environment, deploying, examples)
-    client = DeployEnv.of(environment).runtime_client()
+    client = interruptible(environment).runtime_client()
     stages = [Stage(count, duration) for count in connections]
     stages += [Stage(max(connections), duration, rate)] if rate is not None else []
     measured, whole = session.run(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hotfire import address
 from hotfire.cli import region
 from hotfire.cli.output import Output, duration, size
+from hotfire.cli.signing import interruptible
 from hotfire.deploy_env import SERVING, DeployEnv
 from hotfire.environment import Environment, home
 from hotfire.errors import DeployError
@@ -76,7 +77,7 @@ def deployer(output: Output, environment: Environment, *, start: bool = False) -
     """The environment's Deployer; `start` brings the local region up if it is needed and down."""
     from hotfire.deploy import Deployer
 
-    env = DeployEnv.of(environment)
+    env = interruptible(environment)
     return Deployer(env, _destination(output, env, start=start), Progress(output))
 
 

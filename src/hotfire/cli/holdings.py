@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hotfire.cli.output import Output
-from hotfire.deploy_env import DeployEnv
+from hotfire.cli.signing import interruptible
 from hotfire.environment import Environment
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def show(output: Output, environment: Environment) -> None:
     """A line for each, and what they cost together."""
     from hotfire.holdings import holdings
 
-    client = DeployEnv.of(environment).client_for("sagemaker")
+    client = interruptible(environment).client_for("sagemaker")
     found = list(holdings(client))
     region = "the local region" if environment.is_local else str(client.meta.region_name)
     if not found:
