@@ -53,7 +53,7 @@ ROWS = (
         "region.trees",
         "region.validation",
     ),
-    ("region.eventstream",),
+    ("region.eventstream", "region.database"),
     ("region.caller", "region.codec", "region.cursor", "region.patterns", "region.visitor"),
     ("instances.process", "instances.containers", "instances.hosts"),
     ("instances.household", "instances.container"),

@@ -7,14 +7,12 @@ One thread uses a store: the one that runs the event loop. A write is on disk wh
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
-from hotfire.errors import StoreError
+from hotfire.region.database import Database
 from hotfire.resources import Endpoint, EndpointConfig, Model
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -88,31 +86,14 @@ class Tree:
     info: Mapping[str, Any]
 
 
-class Store:
+class Store(Database):
     """The region's database. Opening brings an older one up to date, after copying it.
 
     Raises StoreError when the file is of a newer version, is no database, or cannot be written.
     """
 
     def __init__(self, path: Path, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
-        self._path = path
-        with _reported(path):
-            self._db = sqlite3.connect(path, isolation_level=None)
-            try:
-                self._open(migrations)
-            except BaseException:
-                self._db.close()
-                raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        super().__init__(path, migrations)
 
     def put_model(self, model: Model, tags: Mapping[str, str] | None = None) -> None:
         """Store a model, and its tags if they are given."""
@@ -222,30 +203,6 @@ class Store:
         """Forget model data, if it is known."""
         self.write("DELETE FROM trees WHERE sha256 = ?", sha256)
 
-    def _open(self, migrations: Sequence[Sequence[str]]) -> None:
-        self._db.execute("PRAGMA busy_timeout = 5000")
-        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version > len(migrations):
-            raise StoreError(
-                f"{self._path} is of version {version}; this Hotfire knows none above {len(migrations)}.",
-                "Install the newer Hotfire that wrote it, or set HOTFIRE_HOME to another folder.",
-            )
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        if version < len(migrations):
-            self._migrate(version, migrations)
-
-    def _migrate(self, version: int, migrations: Sequence[Sequence[str]]) -> None:
-        if version > 0:
-            backup = self._path.with_name(f"{self._path.name}.v{version}.bak")
-            with closing(sqlite3.connect(backup)) as copy:
-                self._db.backup(copy)
-        with self.transaction():
-            for statements in migrations[version:]:
-                for statement in statements:
-                    self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version = {len(migrations)}")
-
     def _put_requested(
         self, table: str, resource: Model | EndpointConfig, tags: Mapping[str, str] | None
     ) -> None:
@@ -279,44 +236,6 @@ class Store:
         self._db.execute("DELETE FROM tags WHERE arn = ?", (arn,))
         self._db.executemany("INSERT INTO tags VALUES (?, ?, ?, ?)", rows)
 
-    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """What a query finds; for the modules that keep tables of their own here."""
-        with _reported(self._path):
-            return self._db.execute(query, values).fetchall()
-
     def _json(self, query: str, *values: Any) -> Any | None:
         rows = self.rows(query, *values)
         return json.loads(rows[0][0]) if rows else None
-
-    def write(self, statement: str, *values: Any) -> None:
-        """Make one change."""
-        with _reported(self._path):
-            self._db.execute(statement, values)
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Several changes: all of them or none."""
-        with _reported(self._path):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # some errors have rolled back by themselves
-                    self._db.execute("ROLLBACK")
-                raise
-
-
-@contextmanager
-def _reported(path: Path) -> Iterator[None]:
-    """SQLite's errors as ours."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", None)
-        if code == sqlite3.SQLITE_FULL:
-            raise StoreError(f"No space is left to write {path}.", "Free some space on that disk.") from error
-        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise StoreError(f"{path} is not a sound database: {error}.", f"Move {path} away.") from error
-        advice = f"See that {path} and its folder can be read and written and that their disk has space."
-        raise StoreError(f"{path} cannot be used: {error}.", advice) from error
