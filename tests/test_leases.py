@@ -234,10 +234,14 @@ def test_what_is_deployed_answers_again_afterwards(
     (project / "code" / "serve.py").write_text(HANDLER.replace("one", "two"))
     held.reload(project)
     assert ask(client, "deployed") == "two"
+    arn = sagemaker.describe_endpoint(EndpointName="deployed")["EndpointArn"]
+    tag = {"Key": "hotfire:dev", "Value": str(os.getpid())}
+    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [tag]
     held.close()
     while ask(client, "deployed") == "two":
         pass  # until the region has seen that the connection has ended
     assert ask(client, "deployed") == "one"
+    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == []
     sagemaker.delete_endpoint(EndpointName="deployed")
 
 

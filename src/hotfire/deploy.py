@@ -24,7 +24,7 @@ from hotfire.invocation import attempt, invoke, stream
 from hotfire.leftovers import Leftovers
 from hotfire.model_data import ModelData
 from hotfire.plan import Existing, Plan
-from hotfire.resources import MOVING
+from hotfire.resources import DEV_TAG, MOVING
 from hotfire.rollout import Rollout
 from hotfire.settings_check import check_settings
 from hotfire.wanted import COMMIT_TAG, HASH_TAG, PROJECT_TAG, Site, Wanted, model_of, tag_value, wanted
@@ -136,6 +136,7 @@ class Deployer:
             created=found["CreationTime"].timestamp(),
             modified=found["LastModifiedTime"].timestamp(),
             url=self._destination.page(),
+            developer=int(tags[DEV_TAG]) if DEV_TAG in tags else None,
         )
 
     def run_examples(self) -> tuple[Trial, ...]:

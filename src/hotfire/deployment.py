@@ -100,7 +100,8 @@ class Status:
 
     `sha256` and `commit` are those of the deployed model data, `working_sha256` that of the project's as it
     is now (None where it cannot be collected), `owner` the project that made the endpoint. `variants` are as
-    the config has them and as DescribeEndpoint does, in one.
+    the config has them and as DescribeEndpoint does, in one. `developer` is the process of the `hotfire dev`
+    that serves in its place.
     """
 
     endpoint: str
@@ -116,6 +117,7 @@ class Status:
     created: float | None = None
     modified: float | None = None
     url: str | None = None
+    developer: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

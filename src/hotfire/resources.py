@@ -19,6 +19,9 @@ INSTALL_VARIABLE = "HOTFIRE_INSTALL_REQUIREMENTS"
 PROJECT_VARIABLE = "HOTFIRE_PROJECT"
 """In a model's environment: whose imports the region is to learn; the handler does not see it."""
 
+DEV_TAG = "hotfire:dev"
+"""Of an endpoint that `hotfire dev` serves, and of what is there for it alone: its process."""
+
 PYTHON_VARIABLE = "HOTFIRE_PYTHON"
 """In a model's environment: which Python is to run its handler; the handler does not see it."""
 

@@ -62,6 +62,10 @@ class Dev:
             self.close()
             raise
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def until(self, *words: str) -> str:
         """The next line that has all these words."""
         while True:
@@ -251,10 +255,13 @@ def test_what_is_deployed_answers_again_afterwards(written: Any) -> None:
         refused = written.hotfire("deploy")
         assert refused.returncode == 1
         assert "hotfire dev" in refused.stderr
+        assert written.told("status")["developer"] == dev.pid
+        assert f"`hotfire dev` (process {dev.pid}) answers" in written.hotfire("status").stdout
         dev.end()
     while written.ask()["version"] == 2:
         pass
     assert written.ask()["version"] == 1
+    assert written.told("status")["developer"] is None
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

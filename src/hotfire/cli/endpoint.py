@@ -93,6 +93,8 @@ def _lines(output: Output, environment: Environment, found: Status, link: str | 
     if found.reason:
         # Of a fleet that serves, the reason is why it was not replaced.
         yield f"  {'failed' if found.state in SERVING else 'reason'}    {found.reason}"
+    if found.developer:
+        yield f"  dev       `hotfire dev` (process {found.developer}) answers, until it ends"
     yield from _content(environment, found)
     for variant in found.variants:
         yield f"  variant   {_variant(variant)}"
@@ -137,6 +139,7 @@ def _values(environment: Environment, found: Status, link: str | None) -> dict[s
         "working_sha256": found.working_sha256,
         "commit": found.commit,
         "project": found.owner,
+        "developer": found.developer,
         "variants": [_plain(variant) for variant in found.variants],
         "created": found.created,
         "modified": found.modified,

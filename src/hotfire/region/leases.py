@@ -23,10 +23,7 @@ from hotfire.region.recording import Recorded, unanswered
 from hotfire.region.runtime import REAL_TIME_SECONDS, container_request
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
-from hotfire.resources import PROJECT_VARIABLE, Endpoint, EndpointConfig, Model
-
-DEV_TAG = "hotfire:dev"
-"""Marks what is there for a lease alone."""
+from hotfire.resources import DEV_TAG, PROJECT_VARIABLE, Endpoint, EndpointConfig, Model
 
 VARIANT = "AllTraffic"
 _ACCOUNT = "000000000000"
@@ -105,9 +102,14 @@ class Leases:
     def clear(self) -> None:
         """Remove what a region that was killed has left of its leases."""
         for endpoint in self._store.endpoints():
-            if DEV_TAG in self._store.tags(endpoint.arn):
+            tags = self._store.tags(endpoint.arn)
+            if tags.pop(DEV_TAG, None) is None:
+                continue
+            if endpoint.config_name == _dev(endpoint.name):
                 self._store.delete_endpoint(endpoint.name)
-                self._forget_records(endpoint.name)
+            else:
+                self._store.set_tags(endpoint.arn, tags)
+            self._forget_records(endpoint.name)
 
     def of(self, endpoint: str) -> Lease | None:
         """The lease of an endpoint."""
@@ -260,6 +262,8 @@ class Leases:
             now = self._clock()
             made = Endpoint(name, _arn("endpoint", name), _dev(name), "Creating", now, now)
             self._endpoints.announce(made, {**tags, DEV_TAG: str(pid)})
+        else:
+            self._store.set_tags(endpoint.arn, {**self._store.tags(endpoint.arn), DEV_TAG: str(pid)})
         return lease
 
     def _release(self, lease: Lease) -> None:
@@ -272,7 +276,16 @@ class Leases:
         self._endpoints.give_back(lease.endpoint)
         if lease.stands_alone:
             self._store.delete_endpoint(lease.endpoint)
+        else:
+            self._untag(lease.endpoint)
         self._forget_records(lease.endpoint)
+
+    def _untag(self, name: str) -> None:
+        endpoint = self._store.endpoint(name)
+        if endpoint is not None:
+            tags = self._store.tags(endpoint.arn)
+            tags.pop(DEV_TAG, None)
+            self._store.set_tags(endpoint.arn, tags)
 
     def _forget_records(self, endpoint: str) -> None:
         self._store.delete_config(_dev(endpoint))
