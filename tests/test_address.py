@@ -366,7 +366,9 @@ def test_what_a_region_of_an_older_version_wrote_is_read(home: Path) -> None:
 
 
 def test_what_a_region_says_of_whom_it_answers_is_read_as_it_was_written(home: Path) -> None:
-    file = RegionFile("u", "0.0.0.0", 1, 2, 3.0, __version__, "k", ("a.example", "b.example"), False)
+    file = RegionFile(
+        "u", "0.0.0.0", 1, 2, 3.0, __version__, "k", ("a.example", "b.example"), False, ("https://c",)
+    )
     file.write(home)
     assert RegionFile.read(home) == file
 

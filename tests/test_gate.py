@@ -78,6 +78,52 @@ def test_a_page_that_the_user_opens_is_let_in(gate: Gate, site: str) -> None:
     gate.check_origin({"host": HERE, "sec-fetch-site": site})
 
 
+APP = "https://app.example"
+
+
+@pytest.fixture
+def listing(gate: Gate) -> Gate:
+    """A gate that lets pages of one origin ask the public API."""
+    return Gate(KEY, frozenset({HERE}), origins=[APP])
+
+
+@pytest.mark.parametrize("origin", [APP, "HTTPS://APP.EXAMPLE"])
+def test_a_listed_page_may_ask_the_public_api_and_is_named(listing: Gate, origin: str) -> None:
+    headers = {"host": HERE, "origin": origin, "sec-fetch-site": "cross-site"}
+    assert listing.listed_origin(headers) == origin
+
+
+def test_a_listed_page_may_ask_nothing_else(listing: Gate) -> None:
+    with pytest.raises(AccessDenied, match="web pages elsewhere"):
+        listing.check_origin({"host": HERE, "origin": APP, "sec-fetch-site": "cross-site"})
+
+
+def test_a_listed_page_reaches_the_region_by_its_own_names_alone(listing: Gate) -> None:
+    with pytest.raises(AccessDenied, match="does not answer for the host"):
+        listing.listed_origin({"host": "evil.example:4774", "origin": APP})
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["null", "http://app.example", "https://app.example:444", "https://app.example.evil", "https://app", ""],
+)
+def test_a_page_that_is_not_listed_may_not_ask_the_public_api(listing: Gate, origin: str) -> None:
+    with pytest.raises(AccessDenied, match="web pages elsewhere"):
+        listing.listed_origin({"host": HERE, "origin": origin})
+
+
+def test_a_page_that_does_not_say_whose_it_is_may_not_ask_the_public_api(listing: Gate) -> None:
+    with pytest.raises(AccessDenied, match="web pages elsewhere"):
+        listing.listed_origin({"host": HERE, "sec-fetch-site": "cross-site"})
+
+
+@pytest.mark.parametrize("headers", [{}, {"origin": f"http://{HERE}", "sec-fetch-site": "same-origin"}])
+def test_programs_and_the_regions_own_pages_are_of_no_listed_origin(
+    listing: Gate, headers: dict[str, str]
+) -> None:
+    assert listing.listed_origin({"host": HERE, **headers}) is None
+
+
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "cn-north-1", "mars-1"])
 def test_any_aws_region_is_this_one(gate: Gate, region: str) -> None:
     found = scope({"authorization": signed(region=region)}, {})

@@ -64,12 +64,13 @@ class Exposure:
     """Whom a region answers besides programs of this machine that carry its key.
 
     `host` is the address that it listens on beside the loopback, or the loopback's own; `allowed` are further
-    names by which it may be asked.
+    names by which it may be asked; `origins` are those of web pages that may ask its public API.
     """
 
     host: str = "127.0.0.1"
     allowed: tuple[str, ...] = ()
     any_key: bool = False
+    origins: tuple[str, ...] = ()
 
     @property
     def is_local(self) -> bool:
@@ -83,7 +84,7 @@ class Exposure:
 class RegionFile:
     """`region.json`: what a region writes about itself while it runs.
 
-    `host`, `allowed` and `any_key` are those of its Exposure.
+    `host`, `allowed`, `any_key` and `origins` are those of its Exposure.
     """
 
     url: str
@@ -95,11 +96,12 @@ class RegionFile:
     access_key: str
     allowed: tuple[str, ...] = ()
     any_key: bool = False
+    origins: tuple[str, ...] = ()
 
     @property
     def exposure(self) -> Exposure:
         """Whom it answers."""
-        return Exposure(self.host, tuple(self.allowed), self.any_key)
+        return Exposure(self.host, tuple(self.allowed), self.any_key, tuple(self.origins))
 
     @classmethod
     def read(cls, home: Path) -> RegionFile | None:
@@ -110,7 +112,8 @@ class RegionFile:
         if values is None or not needed <= values.keys():
             return None
         told = {field.name: values[field.name] for field in fields(cls) if field.name in values}
-        return cls(**{**told, "allowed": tuple(told.get("allowed", ()))})
+        lists = {name: tuple(told.get(name, ())) for name in ("allowed", "origins")}
+        return cls(**{**told, **lists})
 
     def write(self, home: Path) -> None:
         """Put the file there, whole at once and for this user alone."""

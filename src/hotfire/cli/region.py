@@ -48,6 +48,23 @@ def _address(context: click.Context, option: click.Parameter, value: str | None)
         raise click.BadParameter(message, context, option) from error
 
 
+def _origins(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """A callback: origins of web pages, as browsers send them."""
+    return tuple(_origin(context, option, value) for value in values)
+
+
+def _origin(context: click.Context, option: click.Parameter, value: str) -> str:
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(value)
+    origin = f"{parts.scheme}://{parts.netloc}".lower()
+    usual = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
+    if parts.scheme not in ("http", "https") or value.lower() != origin or "@" in origin or "*" in origin:
+        message = f"{value!r} is no origin of a web page: it is written like https://app.example"
+        raise click.BadParameter(message, context, option)
+    return origin.removesuffix(usual)  # which browsers leave out
+
+
 @click.command()
 @click.option(
     "--port", type=click.IntRange(1, 65535), metavar="N", help="Listen there; else on 4774 or next."
@@ -66,6 +83,14 @@ def _address(context: click.Context, option: click.Parameter, value: str | None)
     help="Answer also where it is asked by this name, as containers do: host.docker.internal.",
 )
 @click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    callback=_origins,
+    metavar="ORIGIN",
+    help="Let web pages of this origin ask the public API: https://app.example.",
+)
+@click.option(
     "--any-key",
     is_flag=True,
     help="Take any AWS credentials, for clients whose keys cannot be set. Only without --host.",
@@ -77,6 +102,7 @@ def up(
     port: int | None,
     host: str | None,
     allowed: tuple[str, ...],
+    origins: tuple[str, ...],
     any_key: bool,
     foreground: bool,
 ) -> None:
@@ -84,7 +110,7 @@ def up(
     from hotfire.server import daemon
 
     place = home()
-    exposure = Exposure(host or daemon.LOCAL_ONLY.host, allowed, any_key)
+    exposure = Exposure(host or daemon.LOCAL_ONLY.host, allowed, any_key, origins)
     if any_key and not exposure.is_local:
         message = "--any-key lets in whoever can reach the region, which --host lets other machines do"
         raise UsageError(message, "Give one of the two.")
@@ -96,7 +122,7 @@ def up(
     running = address.find(place)
     output.if_interrupted = "If the region came up, `hotfire down` stops it."
     # Who asks for nothing takes the region as it is.
-    asked = host is not None or allowed or any_key
+    asked = host is not None or allowed or any_key or origins
     region = daemon.start(place, port, exposure if asked else None)
     _warm_project(region)
     _show(output, region, started=running is None)
@@ -200,10 +226,13 @@ def _exposed(exposure: Exposure, region: Address) -> Iterator[str]:
     """What a user should know of a region that is not for this machine and its key alone."""
     if exposure.any_key:
         yield "It takes any credentials: any program of this machine can use it."
+    if exposure.origins:
+        yield f"Web pages of {', '.join(exposure.origins)} may ask its public API."
     if not exposure.is_local:
         port = region.url.rpartition(":")[2]
         yield (
-            f"Other machines reach it at {exposure.host}, port {port}, with the key of `hotfire env`.\n"
+            f"Other machines reach it at {exposure.host}, port {port}, with the key of `hotfire env`;\n"
+            "its public API with one of `hotfire keys create`.\n"
             "What they send is not encrypted: let them come by a network that you trust."
         )
 

@@ -58,6 +58,8 @@ def _options(port: int | None, exposure: Exposure) -> list[str]:
         options += ["--host", exposure.host]
     for name in exposure.allowed:
         options += ["--allow-host", name]
+    for origin in exposure.origins:
+        options += ["--allow-origin", origin]
     return [*options, "--any-key"] if exposure.any_key else options
 
 
@@ -164,6 +166,7 @@ async def _serve(home: Path, sockets: list[socket.socket], exposure: Exposure) -
         access_key=key.access_key,
         allowed=exposure.allowed,
         any_key=exposure.any_key,
+        origins=exposure.origins,
     )
     region.open()
     file.write(home)

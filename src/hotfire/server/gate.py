@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Protocol
@@ -119,16 +119,43 @@ def clients_of(key: Key, exposure: Exposure) -> Clients:
 class Gate:
     """Lets requests in that are sent to the region by whom it knows, and nothing else.
 
-    `hosts` are the names, each with its port, by which it is known.
+    `hosts` are the names, each with its port, by which it is known; `origins` are those of web pages that
+    are elsewhere and may ask its public API, and nothing besides.
     """
 
-    def __init__(self, key: Key, hosts: frozenset[str], clients: Clients | None = None) -> None:
+    def __init__(
+        self,
+        key: Key,
+        hosts: frozenset[str],
+        clients: Clients | None = None,
+        origins: Collection[str] = (),
+    ) -> None:
         self._key = key
         self._hosts = hosts
+        self._origins = frozenset(origins)
         self.clients = clients or KeyHolders(key)
 
     def check_origin(self, headers: Mapping[str, str]) -> None:
         """Refuse what a web page elsewhere sends, by its own or by a rebound name. Raises AccessDenied."""
+        self._check_host(headers)
+        origin = headers.get("origin")
+        foreign = origin is not None and _host_of(origin) not in self._hosts
+        if foreign or headers.get("sec-fetch-site") == "cross-site":
+            raise AccessDenied("This region does not answer requests of web pages elsewhere.")
+
+    def listed_origin(self, headers: Mapping[str, str]) -> str | None:
+        """The page elsewhere that asks the public API, if it may; None if no such page asks.
+
+        Raises AccessDenied as `check_origin` does.
+        """
+        origin = headers.get("origin", "")
+        if origin.lower() in self._origins:
+            self._check_host(headers)
+            return origin
+        self.check_origin(headers)
+        return None
+
+    def _check_host(self, headers: Mapping[str, str]) -> None:
         host = headers.get("host", "").lower()
         if host not in self._hosts:
             known = min(self._hosts, key=lambda name: (not name.startswith("127.0.0.1:"), name))
@@ -136,10 +163,6 @@ class Gate:
                 f"This region does not answer for the host {host or '(none)'}: use {known}, or start it with "
                 "`hotfire up --allow-host NAME`."
             )
-        origin = headers.get("origin")
-        foreign = origin is not None and _host_of(origin) not in self._hosts
-        if foreign or headers.get("sec-fetch-site") == "cross-site":
-            raise AccessDenied("This region does not answer requests of web pages elsewhere.")
 
     def check_bearer(self, headers: Mapping[str, str]) -> None:
         """See that a request of the private API knows the key. Raises UnrecognizedClient."""
