@@ -18,6 +18,7 @@ HotfireError                      the user can mend it: one message, one next st
 │   ├── EndpointFailed            it did not come into service
 │   └── EndpointIncomplete        it did, but what it needs besides failed
 ├── PackageMissing                a package that is not installed in this Python
+├── InputError                    what is given to a model does not fit its inputs
 ├── UsageError                    exit 2
 ├── InstanceError                 what hosts a variant, as `endpoints` sees it
 │   ├── LoadFailed                the handler could not load; carries its traceback
@@ -155,6 +156,14 @@ class EndpointIncomplete(DeployError):
 
 class PackageMissing(HotfireError):
     """A package that is needed is not installed in this Python."""
+
+
+class InputError(HotfireError):
+    """A value that does not fit a model's inputs. `path` is where, like `text` or `[1].text`."""
+
+    def __init__(self, message: str, advice: str = "", *, path: str = "") -> None:
+        super().__init__(message, advice)
+        self.path = path
 
 
 class UsageError(HotfireError):
