@@ -76,6 +76,13 @@ def tiny_image(docker: Any, repository: Path) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def ray_python(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python that has Ray, torch and AWS's toolkit: see `ray_python.py`."""
+    made: Path = run_path(str(repository / "tests" / "ray_python.py"))["made"](tmp_path_factory.mktemp("ray"))
+    return made
+
+
 @pytest.fixture(scope="module")
 def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """A region for one module's tests, on a port and in a home of its own."""
