@@ -110,8 +110,32 @@ def test_what_is_being_installed_ends_with_all_that_it_has_started(
             allowed.close()
             error = installing.exception(timeout=60)
     assert isinstance(error, LoadFailed)
-    assert started
-    assert [process for process in started if process.is_running()] == []
+    assert len(started) > 1
+    # The last of them is no child of ours: it is gone when the system's first process has noticed.
+    assert psutil.wait_procs(started, timeout=60)[1] == []
+
+
+def test_what_is_being_installed_ends_with_a_region_that_is_killed(
+    silent: socket.socket, tmp_path: Path
+) -> None:
+    asking = tmp_path / "asking.txt"
+    asking.write_text(f"--index-url http://127.0.0.1:{silent.getsockname()[1]}/simple\nnever-there\n")
+    program = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from hotfire.region.requirements import PythonEnvironments\n"
+        "variables = {'PATH': os.environ['PATH'], 'HOME': sys.argv[1]}\n"
+        "environments = PythonEnvironments(Path(sys.argv[1]), variables)\n"
+        "environments.python(Path(sys.executable), Path(sys.argv[2]))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, tmp_path / "killed", asking]) as region:
+        connection, _ = silent.accept()
+        with connection:
+            started = psutil.Process(region.pid).children(recursive=True)
+            region.kill()
+            _, alive = psutil.wait_procs(started, timeout=60)
+    assert len(started) > 1
+    assert alive == []
 
 
 def test_nothing_is_installed_after_the_end(

@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,23 @@ _WHOLE = "whole"
 _FOLDERS = (
     "import site, sysconfig; print(*{*site.getsitepackages(), *sysconfig.get_paths().values()}, sep='\\n')"
 )
+_KEEPER = """
+import os, signal, subprocess, sys, threading
+
+def watch():
+    os.read(0, 1)
+    os.killpg(0, signal.SIGKILL)
+
+threading.Thread(target=watch, daemon=True).start()
+try:
+    sys.exit(subprocess.call(sys.argv[1:], stdin=subprocess.DEVNULL))
+except OSError as error:
+    sys.exit(f"it cannot be started: {error.strerror}")
+"""
+"""Runs a command, and ends it with all that it has started when the pipe that it is given to read closes.
+
+Of what pip starts, the region that is killed could end nothing, and the kernel only pip itself.
+"""
 
 
 class PythonEnvironments:
@@ -87,37 +105,39 @@ class PythonEnvironments:
         self._run(install, "could not install code/requirements.txt", lock)
 
     def _run(self, command: Sequence[str | Path], what: str, lock: int) -> str:
-        process = self._start([str(part) for part in command], lock)
+        ours, region_is_there = os.pipe()
         try:
-            printed, complained = process.communicate()
+            process = self._start([str(part) for part in command], lock, ours)
+            try:
+                printed, complained = process.communicate()
+            finally:
+                with self._guard:
+                    self._running.discard(process)
         finally:
-            with self._guard:
-                self._running.discard(process)
+            os.close(ours)
+            os.close(region_is_there)
         if process.returncode:
             tail = "\n".join((printed + complained).strip().splitlines()[-_LAST_LINES:])
             raise LoadFailed(f"{command[0]} {what}: {tail}", tail)
         return printed
 
-    def _start(self, command: Sequence[str], lock: int) -> subprocess.Popen[str]:
+    def _start(self, command: Sequence[str], lock: int, ends_with: int) -> subprocess.Popen[str]:
         with self._guard:
             if self._closed:
                 raise LoadFailed("the region ended before code/requirements.txt was installed")
-            try:
-                process = subprocess.Popen(
-                    command,
-                    env=self._variables,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    errors="replace",
-                    # A group of its own, to be ended as a whole.
-                    start_new_session=True,
-                    # It has its turn until it ends, also when the region is killed and another begins.
-                    pass_fds=[lock],
-                )
-            except OSError as error:
-                raise LoadFailed(f"{command[0]} cannot be started: {error.strerror}") from error
+            process = subprocess.Popen(
+                [sys.executable, "-c", _KEEPER, *command],
+                env=self._variables,
+                stdin=ends_with,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                # A group of its own, to be ended as a whole.
+                start_new_session=True,
+                # It has its turn until it has ended, also when the region is killed and another begins.
+                pass_fds=[lock],
+            )
             self._running.add(process)
             return process
 
