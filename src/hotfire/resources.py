@@ -26,6 +26,9 @@ PYTHON_VARIABLE = "HOTFIRE_PYTHON"
 """In a model's environment: which Python is to run its handler; the handler does not see it."""
 
 
+JOURNAL_VARIABLE = "HOTFIRE_JOURNAL"
+"""In a model's environment: `false` has the local region keep nothing of what its requests say."""
+
 RUNS_AS_VARIABLE = "HOTFIRE_RUNS_AS"
 """In a model's environment: `container` has it run so in the local region, on an `ml.*` type too."""
 

@@ -15,6 +15,7 @@ from hotfire.region.store import Store
 from hotfire.region.trees import Trees
 from hotfire.resources import (
     INSTALL_VARIABLE,
+    JOURNAL_VARIABLE,
     PROJECT_VARIABLE,
     PYTHON_VARIABLE,
     RUNS_AS_VARIABLE,
@@ -45,7 +46,7 @@ class Blueprints:
         variants = config.variants if config else ()
         models = {variant["ModelName"]: self._store.model(variant["ModelName"]) for variant in variants}
         asynchronous = config.request.get("AsyncInferenceConfig") if config else None
-        return Blueprint(self, variants, models, asynchronous)
+        return Blueprint(self, config_name, variants, models, asynchronous)
 
     def complete(self, variant: Mapping[str, Any], model: Model | None) -> VariantPlan:
         """A variant's plan, with its model data in a tree of the region's own, and its Python at hand.
@@ -60,6 +61,7 @@ class Blueprints:
         python = Path(environment.pop(PYTHON_VARIABLE, self._python))
         project = environment.pop(PROJECT_VARIABLE, "")
         in_place = environment.pop(UPDATE_VARIABLE, "") == "in_place"
+        journal = environment.pop(JOURNAL_VARIABLE, "") != "false"
         sized_as = _size(variant, environment)
         if sized_as is not None and not container.get("Image"):
             raise InstanceError(f"the model {model.name} names no image, of which a container could be")
@@ -83,6 +85,7 @@ class Blueprints:
             serverless=variant.get("ServerlessConfig"),
             sized_as=sized_as,
             in_place=in_place,
+            journal=journal,
         )
 
     def _tree(self, container: Mapping[str, Any]) -> str:
@@ -104,12 +107,13 @@ class Blueprint:
     def __init__(
         self,
         blueprints: Blueprints,
+        config_name: str,
         variants: tuple[Mapping[str, Any], ...],
         models: Mapping[str, Model | None],
         asynchronous: Mapping[str, Any] | None = None,
     ) -> None:
         self._blueprints, self._variants, self._models = blueprints, variants, models
-        self._asynchronous = asynchronous
+        self._config_name, self._asynchronous = config_name, asynchronous
 
     def complete(self) -> FleetPlan:
         """The plan of the fleet."""
@@ -117,7 +121,8 @@ class Blueprint:
             self._blueprints.complete(variant, self._models[variant["ModelName"]])
             for variant in self._variants
         )
-        return FleetPlan(tuple(replace(plan, asynchronous=self._asynchronous) for plan in plans))
+        asynchronous, version = self._asynchronous, self._config_name
+        return FleetPlan(tuple(replace(one, asynchronous=asynchronous, version=version) for one in plans))
 
 
 def _size(variant: Mapping[str, Any], environment: dict[str, str]) -> str | None:

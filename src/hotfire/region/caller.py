@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 LONGEST_WAIT = 20.0  # seconds that an answer is held; clients' own time-outs begin at 60
 
@@ -17,6 +17,8 @@ class Caller:
 
     region: str
     wait: float = LONGEST_WAIT
+    via: Literal["page", "api"] | None = None
+    """By what of our own a request to a model came; None if by SageMaker's API."""
 
     @property
     def partition(self) -> str:

@@ -16,6 +16,7 @@ from hotfire.region.caller import Caller
 from hotfire.region.fleet import Variant
 from hotfire.region.queue import Queue, Ticket
 from hotfire.region.runtime import container_request, good
+from hotfire.region.scribe import Scribe
 
 MOST_INPUT = 1024 * 1024 * 1024
 """Bytes of a request that lies in a bucket."""
@@ -66,7 +67,9 @@ class Dispatcher:
         endpoints: Endpoints,
         say: Say,
         clock: Callable[[], float] = time.time,
+        scribe: Scribe | None = None,
     ) -> None:
+        self._scribe = scribe or Scribe()
         self._queue, self._buckets, self._endpoints = queue, buckets, endpoints
         self._say, self._clock = say, clock
         self._lines: dict[str, _Line] = {}
@@ -111,7 +114,9 @@ class Dispatcher:
         line = self._lines.setdefault(endpoint, _Line())
         for ticket in self._queue.all_after(endpoint, line.begun):
             line.begun = ticket.number
-            self._fail(ticket, f"Endpoint {endpoint} was deleted before the request's turn came.")
+            self._refuse(
+                ticket, "Deleted", f"Endpoint {endpoint} was deleted before the request's turn came."
+            )
 
     async def close(self) -> None:
         """End; what is not answered soon waits for the next region."""
@@ -137,7 +142,8 @@ class Dispatcher:
         while True:
             line.news.clear()
             for late in self._queue.expired(endpoint, line.begun, self._clock()):
-                self._fail(late, "The request expired: it waited longer than its RequestTTLSeconds.")
+                message = "The request expired: it waited longer than its RequestTTLSeconds."
+                self._refuse(late, "Expired", message)
             if self._queue.next_expiry(endpoint, line.begun) is None:
                 return
             variant = await self._serving(endpoint)
@@ -185,18 +191,25 @@ class Dispatcher:
     async def _answer(self, ticket: Ticket) -> Answer:
         """The container's answer; raises HotfireError with what is to be told of a failure."""
         body = self._queue.body(ticket.number)
-        if body is None:
-            body = await asyncio.to_thread(self._input, ticket.params["InputLocation"])
-        request = container_request({**ticket.params, "Body": body}, ticket.seconds)
-        # Not before the input is there: what served when it was begun to be read may have ended by now.
-        variant = await self._endpoints.variant(ticket.endpoint, None)
-        return await good(Caller(ticket.aws_region), ticket.endpoint, variant.instance().invoke(request))
+        with self._scribe.entry("async", ticket.endpoint, len(body or b"")) as entry:
+            if body is None:
+                body = await asyncio.to_thread(self._input, ticket.params["InputLocation"])
+            request = container_request({**ticket.params, "Body": body}, ticket.seconds)
+            # Not before the input is there: what served when it was begun to be read may have ended by now.
+            variant = await self._endpoints.variant(ticket.endpoint, None)
+            return await good(Caller(ticket.aws_region), ticket.endpoint, variant, request, entry)
 
     def _input(self, address: str) -> bytes:
         path = self._buckets.path(address)
         if path.is_file() and path.stat().st_size > MOST_INPUT:
             raise ArchiveError(f"{address} is longer than {MOST_INPUT} bytes.")
         return self._buckets.read(address)
+
+    def _refuse(self, ticket: Ticket, code: str, message: str) -> None:
+        """Fail a request that no model has had."""
+        entry = self._scribe.entry("async", ticket.endpoint, len(self._queue.body(ticket.number) or b""))
+        entry.end(HotfireError(message), code=code)
+        self._fail(ticket, message)
 
     def _fail(self, ticket: Ticket, message: str) -> None:
         """Write why there is no answer, if the config says where."""

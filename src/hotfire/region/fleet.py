@@ -50,6 +50,10 @@ class VariantPlan:
     """Of a variant of containers: the `ml.*` type whose memory and processors they get, or empty."""
     in_place: bool = False
     """Whether it is too large to be there twice, so that an update ends it before the next one starts."""
+    version: str = ""
+    """The endpoint config that it is of."""
+    journal: bool = True
+    """Whether what its requests say is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +218,9 @@ class Fleet:
 class Broken:
     """Stands for a fleet whose handler cannot be loaded: every request is told why."""
 
-    def __init__(self, variant: str, failure: LoadFailed) -> None:
+    def __init__(self, variant: str, failure: LoadFailed, version: str = "", *, journal: bool = True) -> None:
         self.reason = failure.message
-        plan = VariantPlan(variant, 1.0, 1, "", "", {}, "", 0.0)
+        plan = VariantPlan(variant, 1.0, 1, "", "", {}, "", 0.0, version=version, journal=journal)
         self._variant = Variant(plan, [_BrokenInstance(failure)])
         self.pids: list[int] = []
 

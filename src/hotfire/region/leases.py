@@ -23,7 +23,7 @@ from hotfire.region.recording import Recorded, unanswered
 from hotfire.region.runtime import REAL_TIME_SECONDS, container_request
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
-from hotfire.resources import DEV_TAG, PROJECT_VARIABLE, Endpoint, EndpointConfig, Model
+from hotfire.resources import DEV_TAG, JOURNAL_VARIABLE, PROJECT_VARIABLE, Endpoint, EndpointConfig, Model
 
 VARIANT = "AllTraffic"
 _ACCOUNT = "000000000000"
@@ -152,7 +152,8 @@ class Leases:
                 fleet = await self._loaded(lease, params)
             except LoadFailed as error:
                 lease.generation += 1
-                self._go_live(lease, Broken(VARIANT, error))
+                journal = params["environment"].get(JOURNAL_VARIABLE) != "false"
+                self._go_live(lease, Broken(VARIANT, error, _dev(lease.endpoint), journal=journal))
                 found = error.findings
                 return {"failure": {"message": error.message, "trace": error.trace, "findings": found}}
         ready = time.perf_counter()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 from hotfire.errors import (
@@ -13,6 +14,7 @@ from hotfire.errors import (
     ModelError,
     ModelStreamError,
     QueueFull,
+    ServiceError,
     StreamBroken,
     Throttling,
     ValidationError,
@@ -22,8 +24,10 @@ from hotfire.instances.base import Request
 from hotfire.region.caller import Answer, Caller, Operation
 from hotfire.region.endpoints import Endpoints
 from hotfire.region.fleet import Variant
+from hotfire.region.invocations import Via
 from hotfire.region.logs import GROUP_PREFIX
 from hotfire.region.queue import Ticket
+from hotfire.region.scribe import CLIENT_LEFT, Entry, Scribe
 
 _log = logging.getLogger("hotfire.region")
 
@@ -52,11 +56,27 @@ class Dispatcher(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All that came of a request: `id` is that of its record, `error` what a client would be told.
+
+    `answer` is the container's own, also where it is an error, with the time in each function of the handler
+    and the findings about a failure; None where it had none. `seconds` is how long all of it took.
+    """
+
+    id: int
+    variant: str
+    seconds: float
+    answer: ContainerAnswer | None
+    error: ServiceError | None
+
+
 class Runtime:
     """Invocations of the endpoints of a region."""
 
-    def __init__(self, endpoints: Endpoints, dispatcher: Dispatcher) -> None:
+    def __init__(self, endpoints: Endpoints, dispatcher: Dispatcher, scribe: Scribe | None = None) -> None:
         self._endpoints, self._dispatcher = endpoints, dispatcher
+        self._scribe = scribe or Scribe()
         self.operations: Mapping[str, Operation] = {
             "InvokeEndpoint": self.invoke_endpoint,
             "InvokeEndpointWithResponseStream": self.invoke_endpoint_with_response_stream,
@@ -65,29 +85,48 @@ class Runtime:
 
     async def invoke_endpoint(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
         """One request to a variant's container; anything it answers but 2xx is a ModelError."""
-        name = params["EndpointName"]
-        variant = await self._variant(params)
-        request = container_request(params, REAL_TIME_SECONDS)
-        answer = await good(caller, name, variant.instance().invoke(request))
+        with self._entry(caller.via or "invoke", params) as entry:
+            variant = await self._variant(params)
+            request = container_request(params, REAL_TIME_SECONDS)
+            answer = await good(caller, params["EndpointName"], variant, request, entry)
         return {"Body": answer.body, **_members(answer, variant.plan.name)}
+
+    async def ask(self, caller: Caller, params: Mapping[str, Any]) -> Outcome:
+        """The same request for whoever looks at all that comes of it; its failure is examined."""
+        entry, variant, refusal = self._entry(caller.via or "invoke", params), "", None
+        try:
+            with entry:
+                found = await self._variant(params)
+                variant = found.plan.name
+                request = replace(container_request(params, REAL_TIME_SECONDS), examined=True)
+                await good(caller, params["EndpointName"], found, request, entry)
+        except ServiceError as error:
+            refusal = error
+        return Outcome(entry.id, variant, entry.seconds, entry.answer, refusal)
 
     async def invoke_endpoint_with_response_stream(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
         """One request whose answer is passed on as the container makes it."""
-        name = params["EndpointName"]
-        variant = await self._variant(params)
-        request = container_request(params, STREAM_SECONDS)
-        answer = await good(caller, name, variant.instance().stream(request))
-        return {"Body": PayloadParts(answer), **_members(answer, variant.plan.name)}
+        with self._entry(caller.via or "stream", params) as entry:
+            variant = await self._variant(params)
+            request = container_request(params, STREAM_SECONDS)
+            answer = await good(caller, params["EndpointName"], variant, request, entry, in_parts=True)
+            entry.go_on()
+        return {"Body": PayloadParts(answer, entry), **_members(answer, variant.plan.name)}
 
     async def invoke_endpoint_async(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
         """A request that is queued, to be answered where the endpoint's config says."""
-        variant = await self._variant(params, asynchronous=True)
-        ticket = self._dispatcher.accept(caller, variant, params)
+        with self._entry("async", params) as entry:
+            variant = await self._variant(params, asynchronous=True)
+            ticket = self._dispatcher.accept(caller, variant, params)
+            entry.leave_to_another()
         return {
             "InferenceId": ticket.params["InferenceId"],
             "OutputLocation": ticket.output,
             "FailureLocation": ticket.failure or None,
         }
+
+    def _entry(self, via: Via, params: Mapping[str, Any]) -> Entry:
+        return self._scribe.entry(via, params["EndpointName"], len(params.get("Body") or b""))
 
     async def _variant(self, params: Mapping[str, Any], *, asynchronous: bool = False) -> Variant:
         """The variant that is to answer; raises ValidationError if there is none that answers in this way."""
@@ -101,21 +140,32 @@ class Runtime:
 
 
 class PayloadParts:
-    """An answer of the container as the events of a response stream."""
+    """An answer of the container as the events of a response stream; its entry ends with it."""
 
-    def __init__(self, answer: ContainerAnswer) -> None:
-        self._rest = answer.rest
+    def __init__(self, answer: ContainerAnswer, entry: Entry) -> None:
+        self._rest, self._entry = answer.rest, entry
         self._first: bytes | None = answer.body
+        self._size = 0
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> dict[str, Any]:
         first, self._first = self._first, None
-        return {"PayloadPart": {"Bytes": await self._next() if first is None else first}}
+        try:
+            part = await self._next() if first is None else first
+        except StopAsyncIteration:
+            self._entry.end(size=self._size)
+            raise
+        except ServiceError as error:
+            self._entry.end(error, size=self._size)
+            raise
+        self._size += len(part)
+        return {"PayloadPart": {"Bytes": part}}
 
     async def aclose(self) -> None:
         """Want no more of it: the model stops."""
+        self._entry.end(size=self._size, code=CLIENT_LEFT)
         if self._rest is not None:
             await self._rest.aclose()
 
@@ -153,14 +203,25 @@ def container_request(params: Mapping[str, Any], limit: float) -> Request:
     return Request(str(uuid.uuid4()), headers, body, limit)
 
 
-async def good(caller: Caller, endpoint: str, answering: Awaitable[ContainerAnswer]) -> ContainerAnswer:
-    """The container's answer, if it is one that SageMaker passes on. Raises ModelError, Throttling."""
+async def good(
+    caller: Caller,
+    endpoint: str,
+    variant: Variant,
+    request: Request,
+    entry: Entry,
+    *,
+    in_parts: bool = False,
+) -> ContainerAnswer:
+    """A variant's answer, if it is one that SageMaker passes on. Raises ModelError, Throttling."""
+    entry.give(variant.plan, request)
+    instance = variant.instance()
     try:
-        answer = await answering
+        answer = await (instance.stream(request) if in_parts else instance.invoke(request))
     except DeadlineExceeded:
         raise _model_error(caller, endpoint, 0, _TIMED_OUT) from None
     except QueueFull as error:
         raise Throttling(f"Endpoint {endpoint} takes no more requests now: {error.message}.") from None
+    entry.answer = answer
     if 200 <= answer.status < 300:
         return answer
     if answer.rest is not None:
