@@ -16,7 +16,10 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from hotfire.address import Exposure, Key
-from hotfire.console.views import Console
+from hotfire.console.app import Console
+from hotfire.console.endpoint_pages import EndpointPages
+from hotfire.console.model_page import ModelPage
+from hotfire.console.overview import Overview
 from hotfire.errors import (
     HotfireError,
     InternalFailure,
@@ -37,6 +40,7 @@ from hotfire.region.census import Census
 from hotfire.region.control import Control
 from hotfire.region.dispatcher import Dispatcher
 from hotfire.region.endpoints import Endpoints
+from hotfire.region.feed import Feed
 from hotfire.region.identity import Identity
 from hotfire.region.journal import Journal
 from hotfire.region.leases import Hold, Leases
@@ -89,6 +93,7 @@ class Region:
         self._trees = Trees(home / "model-data")
         self._journal = Journal(home / "journal.sqlite")
         self._census = Census(self._store)
+        self._feed = Feed()
         instances = ProcessHost(
             Zygotes(environment, self._census, Preloads(home / "imports.json")), home / "instances"
         )
@@ -112,7 +117,12 @@ class Region:
         self._gate = Gate(key, listening.names(port, exposure), clients_of(key, exposure))
         self.objects = ObjectServer(home, buckets, self._census, self._gate, environment)
         visitors = Visitors(key, port)
-        self._console = Console(self._store, runtime, visitors)
+        pages = EndpointPages(self._store, self._endpoints.holder)
+        parts = (
+            Overview(self._store),
+            ModelPage(self._store, runtime, pages),
+        )
+        self._console = Console(visitors, self._feed, parts)
         self._private = Private(
             key, self._store, self._trees, instances, visitors, self._leases, self._endpoints, self.stop
         )
@@ -135,6 +145,7 @@ class Region:
         """Begin to end: nobody is held any longer, and what has not come in whole is not waited for."""
         self._endpoints.release()
         self._leases.end()
+        self._feed.close()
         self.objects.stop()
         for task in self._reading:
             if task is not None:

@@ -1,4 +1,4 @@
-"""The region's pages over a store and a runtime that answers as the test says."""
+"""The region's pages: who is let in, and what none of them lets through."""
 
 import json
 import re
@@ -10,9 +10,13 @@ from urllib.parse import urlencode
 import pytest
 
 from hotfire.address import Key
-from hotfire.console.views import Console, shaped, spoken
+from hotfire.console.app import Console
+from hotfire.console.endpoint_pages import EndpointPages
+from hotfire.console.model_page import ModelPage, shaped, spoken
+from hotfire.console.overview import Overview
 from hotfire.errors import ModelError, ValidationError
 from hotfire.region.caller import Caller
+from hotfire.region.feed import Feed
 from hotfire.region.store import Store
 from hotfire.region.wire import Request, Response
 from hotfire.resources import Endpoint
@@ -80,7 +84,9 @@ def runtime() -> Runtime:
 @pytest.fixture
 def stranger(store: Store, runtime: Runtime) -> Browser:
     visitors = Visitors(Key("HOTFIREA", "secret"), 4774)
-    return Browser(Console(store, runtime, visitors), visitors)  # type: ignore[arg-type]
+    pages = EndpointPages(store, lambda name: "")
+    parts = (Overview(store), ModelPage(store, runtime, pages))  # type: ignore[arg-type]
+    return Browser(Console(visitors, Feed(), parts), visitors)
 
 
 @pytest.fixture
@@ -137,11 +143,12 @@ async def test_a_link_leads_nowhere_else(browser: Browser, path: str) -> None:
     assert re.match(r"/(?![/\\])", location)
 
 
-async def test_the_pages_run_no_script_and_are_framed_by_none(browser: Browser) -> None:
-    for path in ("/", "/e/news", "/style.css"):
+async def test_the_pages_run_no_script_but_ours_and_are_framed_by_none(browser: Browser) -> None:
+    for path in ("/", "/e/news", "/static/style.css"):
         headers = dict((await browser.get(path)).headers)
         assert headers["content-security-policy"].startswith("default-src 'none';")
-        assert "script-src" not in headers["content-security-policy"]
+        assert "script-src 'self';" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         # Not `no-referrer`, by which a browser says of the page's own forms that they come from nowhere.

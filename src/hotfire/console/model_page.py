@@ -1,33 +1,19 @@
-"""The region's pages: its endpoints, and for each a form to try its model."""
+"""The page of a model: a form to try it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import parse_qs, quote, unquote
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hotfire.comparison import probabilities
+from hotfire.console.endpoint_pages import EndpointPages
+from hotfire.console.visits import Page, Route, Visit
 from hotfire.errors import ModelError, ServiceError
 from hotfire.region.caller import Caller
 from hotfire.region.runtime import Runtime
 from hotfire.region.store import Store
-from hotfire.region.wire import Request, Response
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
-)
-_HEADERS = (
-    ("content-security-policy", _POLICY),
-    ("x-content-type-options", "nosniff"),
-    ("referrer-policy", "same-origin"),  # without any, a form's Origin is null, as that of a page elsewhere
-    ("cache-control", "no-store"),
-)
 _CALLER = Caller("us-east-1")
 _LONGEST_SHOWN = 20_000
 """Characters of an answer; the rest is said to be there."""
@@ -36,60 +22,39 @@ _MOST_BARS = 40
 _LONGEST_CAPTION = 120
 
 
-class Visitors(Protocol):
-    """Who may see the pages."""
+class ModelPage:
+    """A form to try the model of an endpoint."""
 
-    def enter(self, token: str) -> str | None:
-        """The Set-Cookie of a visitor whose token is good."""
+    def __init__(self, store: Store, runtime: Runtime, pages: EndpointPages) -> None:
+        self._store, self._runtime, self._pages = store, runtime, pages
 
-    def knows(self, headers: Mapping[str, str]) -> bool:
-        """Whether a request comes from a browser that entered."""
-        ...
+    @property
+    def routes(self) -> Sequence[Route]:
+        """`/e/NAME`, for whoever may see the model."""
+        return (
+            Route("GET", "/e/{name}", self.show, is_shared=True),
+            Route("POST", "/e/{name}", self.show, is_shared=True),
+        )
 
-
-class Console:
-    """Server-rendered pages over the same objects as the API."""
-
-    def __init__(self, store: Store, runtime: Runtime, visitors: Visitors) -> None:
-        self._store, self._runtime, self._visitors = store, runtime, visitors
-
-    async def respond(self, request: Request) -> Response:
-        """The page that a browser asks for."""
-        if request.path == "/style.css":
-            return self._style()
-        token = parse_qs(request.query).get("entry", [""])[-1]
-        if token:
-            return self._enter(request, token)
-        if not self._visitors.knows(request.headers):
-            return self._page(403, "message.html", title="Hotfire", text=_NO_ENTRY)
-        if request.path == "/" and request.method == "GET":
-            return self._page(200, "endpoints.html", endpoints=self._store.endpoints())
-        name = unquote(request.path.removeprefix("/e/"))
-        if request.path.startswith("/e/") and self._store.endpoint(name) is not None:
-            return await self._endpoint(name, request)
-        return self._page(404, "message.html", title="Not found", text="There is no such page or endpoint.")
-
-    async def _endpoint(self, name: str, request: Request) -> Response:
-        endpoint = self._store.endpoint(name)
+    async def show(self, visit: Visit) -> Page:
+        """The form, with the answer to what was sent."""
+        common, name = self._pages.common(visit), visit.places["name"]
         examples: list[dict[str, Any]] = self._store.examples(name) or []
         first = examples[0] if examples else {"body": "", "content_type": "application/json", "accept": ""}
-        form = {
-            name: values[-1] for name, values in parse_qs(request.body.decode("utf-8", "replace")).items()
-        }
+        form = visit.form
         chosen = next((one for one in examples if one["name"] == form.get("example")), None)
         text, answer = first["body"], None
-        if request.method == "POST":
+        if visit.request.method == "POST":
             # A browser ends the lines of a form by both.
             text = chosen["body"] if chosen else form.get("text", "").replace("\r\n", "\n")
             answer = await self._invoke(name, chosen or first, text)
-        return self._page(
-            200,
-            "endpoint.html",
-            endpoint=endpoint,
-            examples=examples,
-            text=spoken(text, first["body"]),
-            answer=answer,
-        )
+        values = {
+            **common,
+            "examples": examples,
+            "text": spoken(text, first["body"]),
+            "answer": answer,
+        }
+        return Page("endpoint.html", values, live=("state",), topics=("endpoints",), endpoint=name)
 
     async def _invoke(self, name: str, like: Mapping[str, Any], text: str) -> dict[str, Any]:
         """Send what was typed, in the shape of an example, and read the answer for the page."""
@@ -107,36 +72,6 @@ class Console:
         except ServiceError as error:
             return _shown(body, error.message, error="The endpoint cannot answer.")
         return _shown(body, answer["Body"].decode("utf-8", "replace"))
-
-    def _enter(self, request: Request, token: str) -> Response:
-        cookie = self._visitors.enter(token)
-        if cookie is None and not self._visitors.knows(request.headers):
-            return self._page(403, "message.html", title="Hotfire", text=_USED_UP)
-        # The address without the token is what stays in the browser's history.
-        location = ("location", "/" + quote(unquote(request.path)).lstrip("/"))
-        return Response(303, (location, *_HEADERS, *((("set-cookie", cookie),) if cookie else ())), b"")
-
-    def _style(self) -> Response:
-        from importlib.resources import files
-
-        style = files("hotfire.console").joinpath("static", "style.css").read_bytes()
-        return Response(200, (("content-type", "text/css; charset=utf-8"), *_HEADERS), style)
-
-    def _page(self, status: int, template: str, **values: Any) -> Response:
-        text = self._templates.get_template(template).render(**values)
-        return Response(status, (("content-type", "text/html; charset=utf-8"), *_HEADERS), text.encode())
-
-    @cached_property
-    def _templates(self) -> Environment:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-
-        return Environment(
-            loader=PackageLoader("hotfire.console"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
 
 
 def shaped(text: str, example: str) -> str:
@@ -224,9 +159,3 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return None
-
-
-_NO_ENTRY = (
-    "This page is opened by a link that `hotfire status` prints: it works once, and lets this browser in."
-)
-_USED_UP = "This link has been used. `hotfire status` prints a new one."

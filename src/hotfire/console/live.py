@@ -1,0 +1,86 @@
+"""What changes on a page while it is open, as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from hotfire.console.frame import HEADERS, PRIVATE, Frame, plain
+from hotfire.console.visits import Page, Route, Visit
+from hotfire.region.feed import Event, Feed
+from hotfire.region.wire import Response
+
+LAST_ID = "last-event-id"
+"""The header in which a browser that connects again says what it has seen."""
+
+_RETRY_MS = 500
+_TICK_SECONDS = 2.0
+"""Figures are of the last while: they change when nothing happens, too."""
+_REST_SECONDS = 0.2
+"""What comes at once is drawn once."""
+
+
+class Live:
+    """Draws the live blocks of a page again, for as long as a browser shows it.
+
+    Each event holds a block that looks otherwise than when it was last sent; so a browser that comes back
+    after the region was away is right again at once.
+    """
+
+    def __init__(self, frame: Frame, feed: Feed, living: Callable[[Visit], Awaitable[Page | None]]) -> None:
+        self._frame, self._feed, self._living = frame, feed, living
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Where a page is followed."""
+        return (Route("GET", "/live", self.follow, is_shared=True),)
+
+    async def follow(self, visit: Visit) -> Response:
+        """What changes on the page whose address is `page`."""
+        path, _, query = visit.query.get("page", "").partition("?")
+        target = replace(visit, request=replace(visit.request, path=path, query=query), places={})
+        page = await self._living(target)
+        if page is None:
+            return plain(404, "Nothing changes on such a page.\n")
+        last = visit.request.headers.get(LAST_ID) or visit.query.get("after", "")
+        events = self._events(target, page, int(last) if last.isascii() and last.isdecimal() else 0)
+        return Response(200, (("content-type", "text/event-stream"), *HEADERS, PRIVATE), b"", events)
+
+    async def _events(self, visit: Visit, page: Page, cursor: int) -> AsyncGenerator[bytes, None]:
+        news = self._feed.subscribe(page.topics, page.endpoint or None)
+        coming: asyncio.Future[Event] = asyncio.ensure_future(anext(news))
+        sent: dict[str, str] = {}
+        now: Page | None = page
+        try:
+            yield f"retry: {_RETRY_MS}\n\n".encode()
+            while now is not None:
+                for name, text in self._frame.blocks(visit, now).items():
+                    if sent.get(name) != text:
+                        sent[name] = text
+                        yield _event("part", {"id": name, "html": text})
+                if now.tail is not None:
+                    batch = now.tail(cursor)
+                    if batch.lines:
+                        cursor = batch.cursor
+                        yield _event("lines", {"html": self._frame.lines(visit, now, batch.lines)}, cursor)
+                yield b":\n\n"  # by which is noticed that nobody is there any more
+                await asyncio.wait({coming}, timeout=_TICK_SECONDS)
+                if coming.done():
+                    if coming.exception() is not None:
+                        break
+                    await asyncio.sleep(_REST_SECONDS)
+                    news.take()
+                    coming = asyncio.ensure_future(anext(news))
+                now = await self._living(visit)
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+            await news.aclose()
+
+
+def _event(kind: str, data: Any, number: int | None = None) -> bytes:
+    head = "" if number is None else f"id: {number}\n"
+    return f"{head}event: {kind}\ndata: {json.dumps(data)}\n\n".encode()

@@ -1,0 +1,8 @@
+// What every page gets besides its markup. Without it all pages work, but do not change by themselves.
+import { follow } from "./live.js";
+import { filterAsTyped } from "./filters.js";
+import { copyButtons } from "./copy.js";
+
+follow();
+filterAsTyped();
+copyButtons();

@@ -1,0 +1,72 @@
+// Follows the region: the page's live blocks are drawn again as it tells, also after it was away.
+import { morph, parsed } from "./morph.js";
+
+const MOST_LINES = 2000;
+const AGAIN_MS = 1000;
+
+let source = null;
+let cursor = "";
+let again = 0;
+
+/** Follow what the page says that it shows, as long as somebody sees it. */
+export function follow() {
+  document.addEventListener("visibilitychange", () => (document.hidden ? leave() : enter()));
+  addEventListener("pagehide", leave);
+  addEventListener("pageshow", () => source || enter());
+  enter();
+}
+
+/** Follow anew, as when the page shows something else. */
+export function refollow() {
+  leave();
+  cursor = "";
+  enter();
+}
+
+function enter() {
+  const address = document.body.dataset.live;
+  if (!address || document.hidden) return;
+  clearTimeout(again);
+  source?.close();
+  const lines = document.getElementById("lines");
+  const after = cursor || lines?.dataset.cursor || "";
+  source = new EventSource(after ? `${address}&after=${after}` : address);
+  source.addEventListener("open", () => say("live"));
+  source.addEventListener("part", (event) => part(JSON.parse(event.data)));
+  source.addEventListener("lines", (event) => {
+    cursor = event.lastEventId;
+    add(JSON.parse(event.data));
+  });
+  source.addEventListener("error", () => {
+    say("away");
+    // A browser tries again by itself, unless it was answered by something else than events.
+    if (source?.readyState === EventSource.CLOSED) again = setTimeout(enter, AGAIN_MS);
+  });
+}
+
+function leave() {
+  clearTimeout(again);
+  source?.close();
+  source = null;
+}
+
+function part({ id, html }) {
+  const old = document.getElementById(id);
+  const fresh = parsed(html).firstElementChild;
+  if (old && fresh) morph(old, fresh);
+}
+
+function add({ html }) {
+  const lines = document.getElementById("lines");
+  if (!lines) return;
+  lines.append(parsed(html));
+  if (!lines.hasAttribute("data-paused")) while (lines.children.length > MOST_LINES) lines.firstElementChild.remove();
+  lines.dispatchEvent(new CustomEvent("added"));
+}
+
+function say(state) {
+  const place = document.getElementById("connection");
+  if (!place || place.dataset.state === state) return;
+  place.dataset.state = state;
+  place.textContent = state === "live" ? "live" : "reconnecting …";
+}
