@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from hotfire import environment
+from hotfire.app_schema import App
 from hotfire.environment import Asynchronous, Autoscaling, Environment, Serverless, is_one_edit, load
 from hotfire.errors import ConfigError, ProjectError
 
@@ -161,7 +162,7 @@ def test_every_key_reaches_its_field(project: Path) -> None:
         vpc={"Subnets": ["a"]},
         tags={"team": "news"},
         endpoint_config={"DataCaptureConfig": {}},
-        app={"title": "News"},
+        app=App(title="News"),
         journal=False,
         preflight={"ignore": {"R1": "known"}},
         settings=env.settings,

@@ -84,7 +84,9 @@ class App:
         """How its bodies are written."""
         if len(self.inputs) == 1 and self.inputs[0].kind in UPLOADS and not is_json(self.content_type):
             return Format.BINARY
-        return format_of(self.content_type or _JSON)
+        written = format_of(self.content_type or _JSON)
+        # A string is no rows and no lines: it is the whole body.
+        return Format.TEXT if isinstance(self.template, str) and written is not Format.JSON else written
 
     @property
     def takes_several(self) -> bool:

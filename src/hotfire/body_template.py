@@ -87,7 +87,7 @@ class Template:
     def rows(self, body: bytes) -> list[dict[str, Any]] | None:
         """What is in each hole of a body, for each of its inputs; None if it is not of this shape."""
         try:
-            value = _decoded(body, self.format)
+            value = decoded(body, self.format)
         except (ValueError, RecursionError):
             return None
         place = _place(self.value, self.format) if self.batch else None
@@ -120,6 +120,26 @@ def hole(name: str) -> str:
 def literal(text: str) -> str:
     """Text in which nothing is a hole."""
     return text.replace("{", "{{").replace("}", "}}")
+
+
+def renamed(template: Any, names: Mapping[str, str]) -> Any:
+    """A template whose holes have other names; what is not named keeps its own."""
+    if isinstance(template, dict):
+        return {key: renamed(item, names) for key, item in template.items()}
+    if isinstance(template, list):
+        return [renamed(item, names) for item in template]
+    if not isinstance(template, str):
+        return template
+    return "".join(
+        _renamed_hole(part, names) if is_hole else literal(part) for is_hole, part in pieces(template)
+    )
+
+
+def _renamed_hole(name: str, names: Mapping[str, str]) -> str:
+    base, dot, part = name.rpartition(".")
+    if name not in names and base in names:
+        return hole(f"{names[base]}{dot}{part}")
+    return hole(names.get(name, name))
 
 
 def _add_text(found: list[tuple[bool, str]], text: str) -> None:
@@ -282,8 +302,8 @@ def _encoded(value: Any, format_: Format) -> bytes:
     return _as_text(None if value is _ABSENT else value).encode("utf-8", "surrogatepass")
 
 
-def _decoded(body: bytes, format_: Format) -> Any:
-    """What a body says; raises ValueError."""
+def decoded(body: bytes, format_: Format) -> Any:
+    """What a body says, of CSV in rows of texts; raises ValueError."""
     if format_ is Format.JSON:
         return json.loads(body)
     if format_ is Format.LINES:

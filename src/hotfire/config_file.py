@@ -132,6 +132,21 @@ class Section:
             raise self.wrong_type(key, "a mapping of keys to values")
         return Section(self.file, value, self.places, self.texts, (*self.path, key))
 
+    def sections(self, key: str) -> tuple[Section, ...]:
+        """The mappings of a list, each with its own getters; one mapping alone is a list of one."""
+        value = self.values.get(key)
+        if not isinstance(value, list):
+            one = self.section(key)
+            return () if one is None else (one,)
+        for index, item in enumerate(value):
+            if not isinstance(item, dict):
+                raise self.wrong_type(key, "a list of mappings", at=index)
+        paths = ((*self.path, key, index) for index in range(len(value)))
+        return tuple(
+            Section(self.file, item, self.places, self.texts, path)
+            for item, path in zip(value, paths, strict=True)
+        )
+
 
 def read(file: Path, name: str, variables: Mapping[str, str]) -> Section:
     """The environment `name` of `file`, its `${VAR}` filled from `variables`.

@@ -11,8 +11,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from hotfire.app_config import app_of
+from hotfire.app_schema import App
 from hotfire.config_file import KeyPath, Place, Section, listed, nearest, read
 from hotfire.errors import ConfigError, ProjectError
+from hotfire.image_settings import ImageSettings, image_settings
 
 LOCAL_TYPES = ("local", "local_process", "local_container", "local_gpu", "local_container_gpu", "ray")
 """The instance types that only a local region has."""
@@ -28,7 +31,7 @@ CONFIG_NAMES = ("config.yml", "deploy/sagemaker/config.yml")
 _ENDPOINT_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _TEXT_KEYS = ("model_name", "aws_role", "region", "profile", "endpoint_url", "model_data_path", "kms_key")
 _IMAGE_KEYS = ("image", "framework_version", "py_version", "ray_address")
-_RAW_KEYS = ("update", "ray", "vpc", "endpoint_config", "app", "preflight")
+_RAW_KEYS = ("update", "ray", "vpc", "endpoint_config", "preflight")
 _RENAMED = {"async": "async_"}
 _MOST_CONCURRENT = 1000
 
@@ -108,13 +111,14 @@ class Environment:
     py_version: str | None = None
     container_env: Mapping[str, str] = field(default_factory=dict)
     serving: str = "toolkit"
+    own_image: ImageSettings = field(default_factory=ImageSettings)
     ray: Mapping[str, Any] = field(default_factory=dict)
     ray_address: str | None = None
 
     vpc: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     endpoint_config: Mapping[str, Any] = field(default_factory=dict)
-    app: Mapping[str, Any] = field(default_factory=dict)
+    app: App | None = None
     journal: bool = True
     preflight: Mapping[str, Any] = field(default_factory=dict)
 
@@ -304,8 +308,10 @@ def _resolve(name: str, file: Path, section: Section, variables: Mapping[str, st
         model_data=section.choice("model_data", ("archive", "folder"), "archive"),
         container_env=section.text_mapping("container_env"),
         serving=section.choice("serving", ("toolkit", "hotfire", "ray"), "toolkit"),
+        own_image=image_settings(section.section("own_image"), root),
         tags=section.text_mapping("tags"),
         journal=section.flag("journal", default=True),
+        app=app_of(section.section("app")),
         settings=_settings(section),
         notes=_notes(section),
         places=section.places,
