@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from hotfire.errors import EngineError
+from hotfire.errors import EngineAway, EngineError, PortTaken
 
 PORT = 8080
 """Where a container answers, by SageMaker's contract."""
 MODEL_DIR = "/opt/ml/model"
 
+IMAGE_LABEL = "hotfire.image"
+"""Of an image: that Hotfire made it, and which version of Hotfire serves in it."""
 HOME_LABEL = "hotfire.home"
 ENDPOINT_LABEL = "hotfire.endpoint"
 INSTANCE_LABEL = "hotfire.instance"
@@ -35,7 +37,10 @@ _MOST_LOG = "16m"
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a container is made of. `memory` in bytes; None is as much as the machine has."""
+    """What a container is made of. `memory` in bytes; None is as much as the machine has.
+
+    `mounted_at` is where it has `model_dir`.
+    """
 
     name: str
     image: str
@@ -45,6 +50,7 @@ class Recipe:
     processors: int | None = None
     gpus: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    mounted_at: str = MODEL_DIR
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ class Engine:
             message = "containers need the package `docker`, which is not installed with Hotfire"
             raise EngineError(message, 'pip install "hotfire[containers]"') from error
         _check_is_here(urlsplit(variables.get("DOCKER_HOST", "")).hostname)
-        with _errors("the container engine"):
+        with engine_errors("the container engine"):
             try:
                 client = docker.from_env(
                     environment=dict(variables),
@@ -102,6 +108,11 @@ class Engine:
             raise
         return cls(client)
 
+    @property
+    def api(self) -> Any:
+        """Docker's own client, for what builds and pushes images."""
+        return self._client.api
+
     def architecture(self) -> str:
         """Of the machine on which containers run: `x86_64`, `aarch64`."""
         return str(self._info().get("Architecture", ""))
@@ -114,22 +125,27 @@ class Engine:
         """The identity of an image that is here; None if it is not."""
         from docker.errors import ImageNotFound
 
-        with _errors(f"the image {image}"):
+        with engine_errors(f"the image {image}"):
             try:
                 return str(self._client.images.get(image).id)
             except ImageNotFound:
                 return None
+
+    def is_ours(self, image: str) -> bool:
+        """Whether an image that is here was made by Hotfire."""
+        with engine_errors(f"the image {image}"):
+            return IMAGE_LABEL in (self._client.images.get(image).labels or {})
 
     def pull(self, image: str, login: Mapping[str, str] | None = None) -> Iterator[Mapping[str, Any]]:
         """Have the engine fetch an image; what it tells meanwhile. `login`: `username` and `password`.
 
         Without one, what `docker login` has left is used.
         """
-        with _errors(f"the image {image} {_NOT_HAD}"):
+        with engine_errors(f"the image {image} {_NOT_HAD}"):
             given = None if login is None else dict(login)
             for event in self._client.api.pull(image, stream=True, decode=True, auth_config=given):
                 if "error" in event:
-                    raise EngineError(*_explained(f"the image {image} {_NOT_HAD}", str(event["error"])))
+                    raise EngineError(*explained(f"the image {image} {_NOT_HAD}", str(event["error"])))
                 yield event
 
     def create(self, recipe: Recipe) -> str:
@@ -137,14 +153,14 @@ class Engine:
         from docker.types import DeviceRequest, LogConfig, Mount
 
         gpus = [DeviceRequest(count=-1, capabilities=[["gpu"]])] if recipe.gpus else None
-        with _errors(f"no container of the image {recipe.image} can be made"):
+        with engine_errors(f"no container of the image {recipe.image} can be made"):
             container = self._client.containers.create(
                 recipe.image,
                 ["serve"],
                 name=recipe.name,
                 labels=dict(recipe.labels),
                 environment=dict(recipe.environment),
-                mounts=[Mount(MODEL_DIR, str(recipe.model_dir), type="bind", read_only=True)],
+                mounts=[Mount(recipe.mounted_at, str(recipe.model_dir), type="bind", read_only=True)],
                 ports={_PORT_KEY: (_LOOPBACK, None)},
                 mem_limit=recipe.memory,
                 # No more with swap than without: SageMaker's instances have none.
@@ -159,7 +175,7 @@ class Engine:
 
     def start(self, container: str) -> int:
         """Let it run; the port of the loopback where it is to answer."""
-        with _errors("the container cannot be started"):
+        with engine_errors("the container cannot be started"):
             self._client.api.start(container)
             port = _port(self._client.api.inspect_container(container))
         if port is None:
@@ -168,7 +184,7 @@ class Engine:
 
     def output(self, container: str, *, only_new: bool = False) -> Iterator[bytes]:
         """What it prints, as it comes, until it ends."""
-        with _errors("the output of the container cannot be read"):
+        with engine_errors("the output of the container cannot be read"):
             tail = 0 if only_new else "all"
             stream = self._client.api.logs(container, stream=True, follow=True, tail=tail)
             yield from stream
@@ -177,7 +193,7 @@ class Engine:
         """How it ended; None while it runs."""
         from docker.errors import NotFound
 
-        with _errors("the container's state cannot be read"):
+        with engine_errors("the container's state cannot be read"):
             try:
                 state = self._client.api.inspect_container(container)["State"]
             except NotFound:
@@ -190,7 +206,7 @@ class Engine:
         """SIGTERM, SIGKILL after so many seconds, and leave nothing of it; one that is gone is no error."""
         from docker.errors import APIError, NotFound
 
-        with _errors("the container cannot be removed"), contextlib.suppress(NotFound):
+        with engine_errors("the container cannot be removed"), contextlib.suppress(NotFound):
             if grace:
                 self._client.api.stop(container, timeout=grace)
             try:
@@ -202,7 +218,7 @@ class Engine:
 
     def of_region(self, home: Path) -> list[Found]:
         """All containers that the region of this home has made, in whatever state."""
-        with _errors("the containers cannot be listed"):
+        with engine_errors("the containers cannot be listed"):
             given = self._client.api.containers(all=True, filters={"label": f"{HOME_LABEL}={home}"})
         return [Found(one["Id"], one.get("Labels") or {}, _published(one)) for one in given]
 
@@ -211,7 +227,7 @@ class Engine:
         self._client.close()
 
     def _info(self) -> Mapping[str, Any]:
-        with _errors("the container engine"):
+        with engine_errors("the container engine"):
             info: Mapping[str, Any] = self._client.info()
             return info
 
@@ -229,7 +245,7 @@ def _published(listed: Mapping[str, Any]) -> int | None:
 
 
 @contextlib.contextmanager
-def _errors(doing: str) -> Iterator[None]:
+def engine_errors(doing: str) -> Iterator[None]:
     """The engine's errors, and those of the way to it, as ours."""
     import docker.errors
     import requests
@@ -237,10 +253,12 @@ def _errors(doing: str) -> Iterator[None]:
     try:
         yield
     except docker.errors.APIError as error:
-        raise EngineError(*_explained(doing, str(error.explanation or error))) from error
+        reason = str(error.explanation or error)
+        is_about_port = any(sign in reason for sign in _PORT_IS_TAKEN)
+        raise (PortTaken if is_about_port else EngineError)(*explained(doing, reason)) from error
     except (docker.errors.DockerException, requests.RequestException) as error:
         message = f"{doing}: the container engine does not answer any more ({error})"
-        raise EngineError(message, "See that it runs: `docker info`.") from error
+        raise EngineAway(message, "See that it runs: `docker info`.") from error
 
 
 def _check_is_here(host: str | None) -> None:
@@ -262,9 +280,10 @@ def _unreachable(variables: Mapping[str, str], reason: str) -> EngineError:
         "Start Docker (`sudo systemctl start docker`, or Docker Desktop); if its socket is elsewhere, name "
         "it in DOCKER_HOST before `hotfire up`."
     )
-    return EngineError(f"no container engine answers at {host}", advice)
+    return EngineAway(f"no container engine answers at {host}", advice)
 
 
+_PORT_IS_TAKEN = ("port is already allocated", "address already in use")
 _ADVICE: tuple[tuple[str, str, str], ...] = (
     (
         "no space left on device",
@@ -281,15 +300,9 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
         "the engine has no GPU to give",
         "Install NVIDIA's Container Toolkit, or use `instance_type: local_container`.",
     ),
-    (
-        "port is already allocated",
-        "the port that it was given is taken",
-        "Try again; `docker ps` shows who has it.",
-    ),
-    (
-        "address already in use",
-        "the port that it was given is taken",
-        "Try again; `docker ps` shows who has it.",
+    *(
+        (sign, "the port that it was given is taken", "Try again; `docker ps` shows who has it.")
+        for sign in _PORT_IS_TAKEN
     ),
     (
         "no such host",
@@ -300,7 +313,7 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def _explained(doing: str, reason: str) -> tuple[str, str]:
+def explained(doing: str, reason: str) -> tuple[str, str]:
     """A message and an advice for what the engine says."""
     for sign, meaning, advice in _ADVICE:
         if sign in reason:

@@ -196,6 +196,11 @@ def is_gpu(instance_type: str) -> bool:
     return re.match(r"(g|p)\d", family(instance_type)) is not None
 
 
+def is_arm(instance_type: str) -> bool:
+    """Whether its processors are Graviton, by its family."""
+    return _ARM_FAMILY.fullmatch(family(instance_type)) is not None
+
+
 def family(instance_type: str) -> str:
     """`m5` of `ml.m5.large`."""
     return instance_type.removeprefix("ml.").partition(".")[0]
