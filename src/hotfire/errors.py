@@ -20,9 +20,13 @@ HotfireError                      the user can mend it: one message, one next st
 ├── PackageMissing                a package that is not installed in this Python
 ├── InputError                    what is given to a model does not fit its inputs
 ├── UsageError                    exit 2
+├── ApiError                      what the public API answers in place of a prediction: a code and a status
 ├── InstanceError                 what hosts a variant, as `endpoints` sees it
 │   ├── LoadFailed                the handler could not load; carries its traceback
-│   ├── EngineError               what runs containers is not there, or refuses
+│   │   └── HostAway              what it is to run on does not answer now; it may later
+│   ├── EngineError               what runs containers refuses
+│   │   ├── EngineAway            it does not answer
+│   │   └── PortTaken             somebody else took the port that it had chosen
 │   ├── WorkerDied                with a request in hand
 │   ├── DeadlineExceeded          a request took longer than it may
 │   ├── StreamBroken              an answer that broke off in the middle
@@ -172,6 +176,30 @@ class UsageError(HotfireError):
     exit_code = 2
 
 
+class ApiError(HotfireError):
+    """What the public API answers in place of a prediction.
+
+    `path` is where in what was sent it is, like `[1].text`; `headers` are those that its status has.
+    `request` is the id under which it reached the model, if it did; `detail` is for the region's owner alone:
+    what the model said.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        path: str = "",
+        headers: Mapping[str, str] | None = None,
+        request: str = "",
+        detail: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.path = status, code, path
+        self.headers, self.request, self.detail = headers or {}, request, detail
+
+
 class InstanceError(HotfireError):
     """What hosts a variant failed."""
 
@@ -187,8 +215,20 @@ class LoadFailed(InstanceError):
         self.trace, self.findings = trace, findings
 
 
+class HostAway(LoadFailed):
+    """What an instance is to run on does not answer; when it does, the instance can be started."""
+
+
 class EngineError(InstanceError):
     """The engine that runs containers cannot be reached, or cannot do what it is asked for."""
+
+
+class EngineAway(EngineError):
+    """The engine does not answer."""
+
+
+class PortTaken(EngineError):
+    """The port of the loopback that the engine had chosen is another program's by now."""
 
 
 class WorkerDied(InstanceError):

@@ -61,7 +61,8 @@ class Outcome:
     """All that came of a request: `id` is that of its record, `error` what a client would be told.
 
     `answer` is the container's own, also where it is an error, with the time in each function of the handler
-    and the findings about a failure; None where it had none. `seconds` is how long all of it took.
+    and the findings about a failure; None where it had none. `seconds` is how long all of it took. `request`
+    is the id under which it reached the container, empty if it did not.
     """
 
     id: int
@@ -69,6 +70,7 @@ class Outcome:
     seconds: float
     answer: ContainerAnswer | None
     error: ServiceError | None
+    request: str = ""
 
 
 class Runtime:
@@ -102,7 +104,8 @@ class Runtime:
                 await good(caller, params["EndpointName"], found, request, entry)
         except ServiceError as error:
             refusal = error
-        return Outcome(entry.id, variant, entry.seconds, entry.answer, refusal)
+        request_id = entry.request.id if entry.request is not None else ""
+        return Outcome(entry.id, variant, entry.seconds, entry.answer, refusal, request_id)
 
     async def invoke_endpoint_with_response_stream(self, caller: Caller, params: Mapping[str, Any]) -> Answer:
         """One request whose answer is passed on as the container makes it."""

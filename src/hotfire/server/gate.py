@@ -143,13 +143,14 @@ class Gate:
         if foreign or headers.get("sec-fetch-site") == "cross-site":
             raise AccessDenied("This region does not answer requests of web pages elsewhere.")
 
-    def listed_origin(self, headers: Mapping[str, str]) -> str | None:
+    def listed_origin(self, headers: Mapping[str, str], more: Collection[str] = ()) -> str | None:
         """The page elsewhere that asks the public API, if it may; None if no such page asks.
 
-        Raises AccessDenied as `check_origin` does.
+        `more` are the origins that may ask for what this request is about. Raises AccessDenied as
+        `check_origin` does.
         """
         origin = headers.get("origin", "")
-        if origin.lower() in self._origins:
+        if origin.lower() in self._origins or origin.lower() in more:
             self._check_host(headers)
             return origin
         self.check_origin(headers)
