@@ -78,7 +78,7 @@ ROWS = (
     ("autoscaling", "settings_check"),
     ("wanted", "sources", "archive", "uploads", "junit", "deploy_env"),
     ("container_images",),
-    ("endpoint_session", "sagemaker_sdk", "raw_settings"),
+    ("endpoint_session", "sagemaker_sdk", "raw_settings", "ray_settings"),
     ("tracing", "examples", "folders", "environment", "refusals"),
     ("app_config", "app_inference"),
     ("app_schema",),
@@ -137,6 +137,8 @@ WORKER_MAY_IMPORT = {
     "packaging",  # only where it is there
     "debugpy",  # only when somebody attaches
     "pyinstrument",  # only where somebody wants a profile
+    "ray",  # only where Ray hosts it; it brings the next one
+    "starlette",
 }
 
 

@@ -1,6 +1,5 @@
 """The holder: has imported the handler and loaded the model, never infers, forks workers."""
 
-import logging
 import os
 import socket
 import sys
@@ -11,6 +10,7 @@ from typing import Any, Dict, List, Optional
 
 from hotfire_worker import findings, imports, output, worker
 from hotfire_worker.parent import Parent, settle
+from hotfire_worker.premises import enter
 from hotfire_worker.requirements import unmet
 from hotfire_worker.service import Service
 from hotfire_worker.terminal import VARIABLE
@@ -27,7 +27,7 @@ def main(spec: Spec, channel: Channel, descriptor: int) -> None:
     printed = output.redirect(descriptor)
     # Not for the handler to see.
     terminal = spec["environment"].pop(VARIABLE, None)
-    _enter(spec)
+    spec["model_dir"] = enter(spec["model_dir"], spec["environment"])
     try:
         service = _load(spec, channel)
     finally:
@@ -60,32 +60,6 @@ def _stand_apart(spec: Spec, channel: Channel) -> None:
         os.setpgid(0, 0)
     # What the handler forks must not hold the channel open: nobody would see this process end.
     os.register_at_fork(after_in_child=channel.close)
-
-
-def _enter(spec: Spec) -> None:
-    """Be where the container would be: its folder, its variables, its module path."""
-    code_dir = os.path.join(spec["model_dir"], "code")
-    model_dir = spec["model_dir"] = _model_folder(spec["model_dir"])
-    os.environ.update(spec["environment"])
-    inherited = os.environ.get("PYTHONPATH", "")
-    path = list(dict.fromkeys([code_dir, model_dir, *(part for part in inherited.split(os.pathsep) if part)]))
-    os.environ["PYTHONPATH"] = os.pathsep.join(path)
-    sys.path[:0] = path
-    # The folder is a copy of this instance's own, and gone with it: compiled files would never be read again.
-    sys.dont_write_bytecode = True
-    sys.argv = ["hotfire-worker"]
-    os.chdir(model_dir)
-    logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
-
-
-def _model_folder(given: str) -> str:
-    """The folder itself, or the one that is alone in it: TorchServe takes that for the model's.
-
-    So a model that consists of `code` only has its handler beside it, and is at home there.
-    """
-    entries = os.listdir(given)
-    inner = os.path.join(given, entries[0]) if len(entries) == 1 else given
-    return inner if os.path.isdir(inner) else given
 
 
 def _load(spec: Spec, channel: Channel) -> Optional[Service]:
