@@ -136,14 +136,18 @@ class Engine:
         with engine_errors(f"the image {image}"):
             return IMAGE_LABEL in (self._client.images.get(image).labels or {})
 
-    def pull(self, image: str, login: Mapping[str, str] | None = None) -> Iterator[Mapping[str, Any]]:
+    def pull(
+        self, image: str, login: Mapping[str, str] | None = None, platform: str | None = None
+    ) -> Iterator[Mapping[str, Any]]:
         """Have the engine fetch an image; what it tells meanwhile. `login`: `username` and `password`.
 
-        Without one, what `docker login` has left is used.
+        Without one, what `docker login` has left is used; without a platform it is the engine's own.
         """
         with engine_errors(f"the image {image} {_NOT_HAD}"):
             given = None if login is None else dict(login)
-            for event in self._client.api.pull(image, stream=True, decode=True, auth_config=given):
+            for event in self._client.api.pull(
+                image, stream=True, decode=True, auth_config=given, platform=platform
+            ):
                 if "error" in event:
                     raise EngineError(*explained(f"the image {image} {_NOT_HAD}", str(event["error"])))
                 yield event

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from hotfire import changes
 from hotfire.address import Address
+from hotfire.app_schema import App
 from hotfire.deployment import Trial
 from hotfire.environment import Environment, home
 from hotfire.errors import HotfireError, RegionError
@@ -25,6 +26,7 @@ from hotfire.examples import Example, accept, check, record
 from hotfire.failure import Failure, Sent, doubts
 from hotfire.hashes import HashCache
 from hotfire.lease import NO_TOOLS, Event, Lease, Reloaded, Tools
+from hotfire.local_region import LocalImage, have_image
 from hotfire.snapshot import Snapshot
 from hotfire.wanted import PROJECT_TAG, tag_value
 from hotfire.watching import Watch
@@ -143,7 +145,9 @@ class Session:
         self._queue: SimpleQueue[Callable[[], None] | _Saved] = SimpleQueue()
         self._history: dict[str, deque[float]] = {}
         self._tried: tuple[Tried, ...] = ()
-        self._shown: tuple[Example, ...] = ()
+        self._shown: tuple[tuple[Example, ...], App | None] | None = None
+        self._image: LocalImage | None = None
+        self._image_asked: Environment | None = None
         self._snapshot: Snapshot | None = None
         self._base: Snapshot | None = None
         self._generation = 0
@@ -257,6 +261,8 @@ class Session:
             self._reload(snapshot, occasion, begun)
         elif before.examples != snapshot.examples:
             self._rerun()
+        else:
+            self._show(snapshot.examples)
 
     def _taken(self) -> Snapshot:
         for _ in range(_MENDS):
@@ -293,6 +299,11 @@ class Session:
             yield from {entry.source.parent for entry in self._snapshot.data.entries}
 
     def _reload(self, snapshot: Snapshot, occasion: str, begun: float) -> None:
+        try:
+            image = self._image_of(snapshot.environment)
+        except HotfireError as error:
+            self._observer.failed(error)
+            return
         edits, reason = self._decide(snapshot)
         self._observer.began(f"{occasion}: {reason}" if reason else occasion)
         self._calls += 1
@@ -302,8 +313,8 @@ class Session:
 
         def work() -> None:
             try:
-                reloaded = lease.reload(snapshot, edits, generation)
-            except RegionError as error:
+                reloaded = lease.reload(snapshot, edits, generation, image)
+            except HotfireError as error:
                 found = error
                 self.do(lambda: self._observer.failed(found))
                 return
@@ -313,10 +324,26 @@ class Session:
         # On another thread, so that a newer save can overtake it.
         Thread(target=work, daemon=True).start()
 
+    def _image_of(self, environment: Environment) -> LocalImage | None:
+        """What the environment's container is made of, pulled if need be; None where there is none."""
+        if not environment.in_containers:
+            self._image = None
+        elif self._image is None or self._image_asked != environment:
+            image = have_image(environment, self._observer.noted)
+            if not image.is_ours and image != self._image:
+                self._observer.noted(
+                    f"{image.name} was not made by Hotfire: each save starts a new container of it. "
+                    "One of `hotfire image` stays, and takes the code in."
+                )
+            self._image, self._image_asked = image, environment
+        return self._image
+
     def _decide(self, snapshot: Snapshot) -> tuple[list[dict[str, Any]] | None, str]:
         """The edits with which the loaded model can go on, None if it is to be loaded; and why."""
         if self._base is None:
             return None, ""
+        if self._image is not None and not self._image.is_ours:
+            return None, f"a new container of {self._image.name}"
         if not self._keep_weights:
             return None, "full reload, as --no-keep-weights says"
         if self._base.container_environment != snapshot.container_environment:
@@ -359,12 +386,14 @@ class Session:
         self._show(snapshot.examples)
 
     def _show(self, examples: tuple[Example, ...]) -> None:
-        if self._shown != examples and self._lease is not None:
+        """Have the endpoint's page be as the project has it now."""
+        shown = examples, self._environment.app
+        if self._shown != shown and self._lease is not None:
             try:
-                self._lease.show(examples)
+                self._lease.show(*shown)
             except RegionError as error:
                 self._observer.failed(error)
-            self._shown = examples
+            self._shown = shown
 
     def _rerun(self) -> None:
         if self._snapshot is None or self._lease is None:
@@ -375,6 +404,7 @@ class Session:
         except RegionError as error:
             self._observer.failed(error)
             return
+        self._show(examples)
         self._judge(examples, reloaded)
         self._observer.ended(Result("tried again", time.perf_counter() - begun, True, self._tried))
 

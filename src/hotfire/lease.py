@@ -14,9 +14,13 @@ from threading import Thread
 from typing import Any
 
 from hotfire.address import Address
+from hotfire.app_schema import App
 from hotfire.examples import Answer, Example, ExampleRequest
-from hotfire.invocation import page_examples
+from hotfire.invocation import page_of
+from hotfire.local_region import LocalImage
+from hotfire.resources import TAKES_VERSIONS_VARIABLE
 from hotfire.snapshot import Snapshot
+from hotfire.wanted import asynchronous, hosting
 from hotfire_worker.terminal import VARIABLE
 
 LONGEST_LOAD = 3600.0
@@ -97,17 +101,25 @@ class Lease:
         self._reader.start()
 
     def reload(
-        self, snapshot: Snapshot, changes: Sequence[Mapping[str, Any]] | None, generation: int
+        self,
+        snapshot: Snapshot,
+        changes: Sequence[Mapping[str, Any]] | None,
+        generation: int,
+        image: LocalImage | None = None,
     ) -> Reloaded:
-        """Have the region serve a snapshot and try its examples; raises RegionError.
+        """Have the region serve a snapshot and try its examples; raises RegionError, ConfigError.
 
         `changes`, if there are any, are all since the load of that `generation`, which they go on with.
+        `image` is what its container is made of, where it is one.
         """
         environment = snapshot.environment
         params = {
             "lease": self._id,
             "entries": snapshot.data.manifest(),
-            "environment": {**snapshot.container_environment, VARIABLE: self._tools.terminal},
+            "environment": self._variables(snapshot, image),
+            "hosting": hosting(environment),
+            "asynchronous": asynchronous(environment),
+            "image": image.name if image else "",
             "folders": snapshot.folders,
             "profiled": self._tools.profile,
             "startup_timeout": environment.startup_timeout or _STARTUP_SECONDS,
@@ -116,6 +128,13 @@ class Lease:
             "generation": generation,
         }
         return _result(self._region.call("POST", "/_hotfire/reload", params, timeout=LONGEST_LOAD))
+
+    def _variables(self, snapshot: Snapshot, image: LocalImage | None) -> dict[str, str]:
+        variables = snapshot.container_environment
+        if image is None:
+            return {**variables, VARIABLE: self._tools.terminal}
+        # Nobody's terminal is inside a container.
+        return {**variables, TAKES_VERSIONS_VARIABLE: "true" if image.is_ours else ""}
 
     def try_again(self, examples: Sequence[Example]) -> Reloaded:
         """Have what is live answer the examples; raises RegionError."""
@@ -126,10 +145,9 @@ class Lease:
         }
         return _result(self._region.call("POST", "/_hotfire/try", given, timeout=LONGEST_LOAD))
 
-    def show(self, examples: Sequence[Example]) -> None:
-        """Offer the examples on the endpoint's page; raises RegionError."""
-        shown = {"endpoint": self._endpoint, "examples": page_examples(examples)}
-        self._region.call("POST", "/_hotfire/examples", shown)
+    def show(self, examples: Sequence[Example], app: App | None) -> None:
+        """Have the endpoint's page be this for as long as the lease lasts; raises RegionError."""
+        self._region.call("POST", "/_hotfire/examples", {"lease": self._id, **page_of(app, examples)})
 
     def debug(self) -> int | None:
         """Have debuggers attach where the tools say; the port. Raises RegionError if it is taken."""

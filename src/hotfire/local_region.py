@@ -5,8 +5,10 @@ The image of a container is pulled here, by the command: the user's credentials 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from threading import Thread
 
 from hotfire import container_images, wanted
@@ -18,11 +20,31 @@ from hotfire.destination import Pace, Placement
 from hotfire.environment import Environment, variables_of_process
 from hotfire.errors import RegionError
 from hotfire.examples import Example
-from hotfire.invocation import page_examples
+from hotfire.invocation import page_of
 from hotfire.model_data import ModelData
 from hotfire.refusals import refusal_of
 
 _LONGEST_COPY = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalImage:
+    """An image that is here, by the name under which it is asked for; whether Hotfire made it."""
+
+    name: str
+    is_ours: bool
+
+
+def have_image(environment: Environment, say: Callable[[str], None]) -> LocalImage:
+    """Have the image of an environment's containers here. Raises EngineError, ConfigError, DeployError."""
+    name = wanted.image(environment, environment.region or REGION_NAME)["Image"]
+    engine = Engine.connect(variables_of_process())
+    try:
+        fitting = container_images.fitting(engine, name)
+        container_images.obtain(engine, fitting, say, login=partial(_login, environment))
+        return LocalImage(name, engine.is_ours(fitting))
+    finally:
+        engine.close()
 
 
 class LocalRegion:
@@ -65,7 +87,7 @@ class LocalRegion:
     def put(self, data: ModelData, placement: Placement, report: Report, previous: str | None) -> None:
         """Have the region copy the files that it does not have, and have the image here."""
         if self._environment.in_containers:
-            self._have_image(report)
+            have_image(self._environment, report.call)
         manifest = {"sha256": data.sha256, "entries": data.manifest()}
         answer = self._address.call("POST", "/_hotfire/trees", manifest, timeout=_LONGEST_COPY)
         if answer["copied"]:
@@ -79,30 +101,22 @@ class LocalRegion:
         """Nothing."""
 
     def show(self, examples: Sequence[Example]) -> None:
-        """Offer the examples on the endpoint's page."""
-        shown = {"endpoint": self._environment.model_name, "examples": page_examples(examples)}
-        self._address.call("POST", "/_hotfire/examples", shown)
+        """Have the endpoint's page be what `app:` says, with these examples."""
+        page = {"endpoint": self._environment.model_name, **page_of(self._environment.app, examples)}
+        self._address.call("POST", "/_hotfire/examples", page)
 
     def page(self) -> str:
         """The endpoint's page."""
         return f"{self._address.url}/e/{self._environment.model_name}"
 
-    def _have_image(self, report: Report) -> None:
-        image = wanted.image(self._environment, self._environment.region or REGION_NAME)["Image"]
-        engine = Engine.connect(variables_of_process())
-        try:
-            fitting = container_images.fitting(engine, image)
-            container_images.obtain(engine, fitting, report.call, login=self._login)
-        finally:
-            engine.close()
 
-    def _login(self, account: str, region_name: str) -> Mapping[str, str]:
-        from botocore.exceptions import BotoCoreError, ClientError
+def _login(environment: Environment, account: str, region_name: str) -> Mapping[str, str]:
+    from botocore.exceptions import BotoCoreError, ClientError
 
-        client = DeployEnv.of(self._environment).registry_client(region_name)
-        try:
-            return container_images.login_by(client, account)
-        except (BotoCoreError, ClientError) as error:
-            raise refusal_of(error, doing=f"log in to the registry of account {account}") from error
-        finally:
-            client.close()
+    client = DeployEnv.of(environment).registry_client(region_name)
+    try:
+        return container_images.login_by(client, account)
+    except (BotoCoreError, ClientError) as error:
+        raise refusal_of(error, doing=f"log in to the registry of account {account}") from error
+    finally:
+        client.close()

@@ -32,6 +32,9 @@ JOURNAL_VARIABLE = "HOTFIRE_JOURNAL"
 RUNS_AS_VARIABLE = "HOTFIRE_RUNS_AS"
 """In a model's environment: `container` has it run so in the local region, on an `ml.*` type too."""
 
+TAKES_VERSIONS_VARIABLE = "HOTFIRE_TAKES_VERSIONS"
+"""In the environment of a lease's model: `true` has its image, one of our own, take newer versions in."""
+
 UPDATE_VARIABLE = "HOTFIRE_UPDATE"
 """In a model's environment: `in_place` has an update end the old fleet before the new one starts."""
 

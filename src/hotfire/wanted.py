@@ -218,9 +218,9 @@ def _config_request(environment: Environment, model: str) -> dict[str, Any]:
         "VariantName": VARIANT,
         "ModelName": model,
         "InitialVariantWeight": 1.0,
-        **_hosting(environment),
+        **hosting(environment),
     }
-    request = {"ProductionVariants": [variant], **_asynchronous(environment)}
+    request = {"ProductionVariants": [variant], **asynchronous(environment)}
     return request if environment.is_local else dict(merged(request, environment.endpoint_config))
 
 
@@ -255,7 +255,8 @@ def _update(environment: Environment) -> dict[str, Any]:
     return {name: merged(policy, given), **rollback}
 
 
-def _hosting(environment: Environment) -> dict[str, Any]:
+def hosting(environment: Environment) -> dict[str, Any]:
+    """What a production variant runs on, as CreateEndpointConfig has it."""
     timeout = environment.startup_timeout
     startup = {} if timeout is None else {"ContainerStartupHealthCheckTimeoutInSeconds": timeout}
     if environment.serverless is not None:
@@ -269,7 +270,7 @@ def _hosting(environment: Environment) -> dict[str, Any]:
     }
 
 
-def _asynchronous(environment: Environment) -> dict[str, Any]:
+def asynchronous(environment: Environment) -> dict[str, Any]:
     """What makes the endpoint queue its requests. Raises ConfigError for a place that AWS cannot write to."""
     given = environment.async_
     if given is None:

@@ -65,6 +65,10 @@ def dev(
     if not environment.is_local:
         message = f"the environment {environment.name!r} is at AWS; `hotfire dev` serves on this machine"
         raise ConfigError(message, "`--env local` does.", file=environment.file, key="instance_type")
+    if environment.in_containers and (debug or profile):
+        option = "--debug" if debug else "--profile"
+        message = f"{option} looks into processes of this machine, and {environment.name!r} has containers"
+        raise ConfigError(message, "`instance_type: local` has processes.", file=environment.file)
     for package in [*(["debugpy"] if debug else []), *(["pyinstrument"] if profile else [])]:
         _require(environment.python, package)
     gc.enable()  # which a short command does without
@@ -172,6 +176,11 @@ class Screen:
             self._output.say(f"      {line}")
 
     def _say_how_to_debug(self) -> None:
+        if self._environment.in_containers:
+            self.noted(
+                "Breakpoints and debuggers do not reach into containers; `instance_type: local` has them."
+            )
+            return
         self.noted("`breakpoint()` in a function of the request stops here, in pdb.")
         if self._debug_port is None:
             self.noted("For VS Code or PyCharm start `hotfire dev --debug`.")

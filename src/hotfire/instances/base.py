@@ -21,7 +21,8 @@ Output = Callable[[str, str], None]
 class Container:
     """In what an instance is to be a container. `memory` in bytes; None is as much as the machine has.
 
-    `sized_as` says whose memory and processors these are.
+    `sized_as` says whose memory and processors these are; `takes_versions`, whether the image is one in which
+    a workshop can have several versions of a model.
     """
 
     image: str
@@ -29,6 +30,7 @@ class Container:
     memory: int | None = None
     processors: int | None = None
     gpus: bool = False
+    takes_versions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,14 @@ class Host(Protocol):
 
     async def close(self) -> None:
         """End whatever the host shares among its instances."""
+
+
+@runtime_checkable
+class Leasable(Protocol):
+    """A host that has another way for what is served to a developer."""
+
+    def workshop(self) -> Host:
+        """A host for one lease, which is closed with it when its instances have stopped."""
 
 
 def failed_load(failure: LoadFailed) -> Answer:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, Self
 
@@ -13,7 +14,9 @@ from hotfire import container_images
 from hotfire.container_engine import Engine, Found, Recipe
 from hotfire.errors import (
     DeadlineExceeded,
+    EngineAway,
     EngineError,
+    HostAway,
     InstanceError,
     LoadFailed,
     QueueFull,
@@ -28,6 +31,11 @@ MOST_IN_HAND = 1000
 
 _PATIENCE = (0.0, 0.5, 2.0, 5.0, 15.0)
 """Seconds before each new try to replace a container that ended; the next request is another."""
+_SECONDS_UNTIL_BACK = 1.0
+"""Between two looks whether an engine that does not answer does again."""
+_SECONDS_BETWEEN_PINGS = 10.0
+_FAILED_PINGS = 3
+"""After so many in a row the container is replaced. SageMaker pings too, and does not say how often."""
 _SECONDS_TO_TAKE_OVER = 5.0
 _SECONDS_TO_HEAR_WHY = 1.0
 _GIB = 1 << 30
@@ -41,6 +49,12 @@ class Yard(Protocol):
 
     async def claim(self, recipe: Recipe) -> Found | None:
         """One by this recipe that the region before this one has left running."""
+
+    def unclaim(self, recipe: Recipe) -> None:
+        """An instance that may have claimed one has stopped."""
+
+    def leave(self, container: str) -> None:
+        """One that could not be removed, since the engine did not answer: it is to be, when that does."""
 
 
 class ContainerInstance:
@@ -69,6 +83,11 @@ class ContainerInstance:
         """None: they are the container's."""
         return ()
 
+    @property
+    def running(self) -> Running | None:
+        """The container that serves, or that did last; it is another one when it has been replaced."""
+        return self._running
+
     async def start(self) -> None:
         """Have the image, start the container and wait until it is healthy; raises LoadFailed."""
         self._bringing = asyncio.ensure_future(self._bring())
@@ -96,6 +115,20 @@ class ContainerInstance:
                 task.cancel()
                 await asyncio.wait([task])
         await self._end()
+        self._yard.unclaim(self._recipe)
+
+    async def order(self, path: str, headers: Mapping[str, str], body: bytes, limit: float) -> bytes:
+        """What the container answers to a POST that is no invocation. Raises InstanceError."""
+        until = asyncio.get_running_loop().time() + limit
+        async with _time_limit(until, limit):
+            reply = await self._ask(path, headers, body)
+            try:
+                answer = await reply.read()
+            finally:
+                reply.close()
+        if reply.status != 200:
+            raise InstanceError(f"the container answered {reply.status} to {path}")
+        return answer
 
     async def _exchange(self, request: Request, read: Callable[[Reply], Awaitable[bytes]]) -> Answer:
         until = asyncio.get_running_loop().time() + request.limit
@@ -103,8 +136,9 @@ class ContainerInstance:
             self._enter()
             hand.callback(self._leave)
             try:
+                path = f"/invocations?{request.query}" if request.query else "/invocations"
                 async with _time_limit(until, request.limit):
-                    reply = await self._ask(request)
+                    reply = await self._ask(path, request.headers, request.body)
                     hand.callback(reply.close)
                     body = await read(reply)
             except Disconnected as error:
@@ -116,15 +150,17 @@ class ContainerInstance:
             parts = _Parts(reply, until, request.limit, hand.pop_all())
             return Answer(reply.status, reply.headers, body, rest=parts)
 
-    async def _ask(self, request: Request) -> Reply:
-        """Send a request to the container that serves, as soon as one does. Raises LoadFailed."""
+    async def _ask(self, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Send a request to the container that serves, as soon as one does.
+
+        Raises LoadFailed, Disconnected.
+        """
         await self._ready.wait()
         if self._failure is not None or self._running is None:
             if self._watching is not None and self._watching.done() and not self._stopping:
                 self._watching = asyncio.ensure_future(self._watch())
             raise self._failure or LoadFailed("the container ended")
-        path = f"/invocations?{request.query}" if request.query else "/invocations"
-        return await self._running.connections.ask("POST", path, request.headers, request.body)
+        return await self._running.connections.ask("POST", path, headers, body)
 
     async def _broken(self, error: Disconnected) -> Answer:
         """What is answered to a request in whose middle the container broke off."""
@@ -154,7 +190,8 @@ class ContainerInstance:
                 recipe = await asyncio.to_thread(self._prepared, engine, asyncio.get_running_loop())
                 await self._run(Running(engine, recipe, self._print), self._patience)
         except EngineError as error:
-            raise LoadFailed(". ".join(filter(None, (error.message, error.advice)))) from error
+            kind = HostAway if isinstance(error, EngineAway) else LoadFailed
+            raise kind(". ".join(filter(None, (error.message, error.advice)))) from error
         self._failure = None
         self._ready.set()
 
@@ -189,29 +226,47 @@ class ContainerInstance:
         return replace(recipe, processors=min(recipe.processors, engine.processors()))
 
     async def _watch(self) -> None:
-        """Replace the container whenever it ends."""
+        """Replace the container whenever it ends, or is not healthy any more."""
         while self._running is not None:
             if self._failure is None:
-                ending = await self._running.over()
+                said = await self._over(self._running)
                 self._ready.clear()
-                self._say(f"the container {ending}{self._size() if ending.lacked_memory else ''}")
+                self._say(f"the container {said}")
                 await self._end()
             if self._stopping or not await self._replace():
                 self._failure = self._failure or LoadFailed("the container ended")
                 self._ready.set()
                 return
 
+    async def _over(self, running: Running) -> str:
+        """When a container is of no use any more, what became of it."""
+        failed = 0
+        while failed < _FAILED_PINGS:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SECONDS_BETWEEN_PINGS):
+                    ending = await running.over()
+                return f"{ending}{self._size() if ending.lacked_memory else ''}"
+            failed = 0 if await running.is_healthy() else failed + 1
+        return f"did not answer /ping with 200, {_FAILED_PINGS} times in a row"
+
     async def _replace(self) -> bool:
         """Whether there is a healthy container again; each new try is more patient."""
-        for pause in _PATIENCE:
-            await asyncio.sleep(pause)
+        pauses, told = deque(_PATIENCE), ""
+        while pauses:
+            await asyncio.sleep(pauses.popleft())
             try:
                 await self._bring()
             except LoadFailed as error:
-                self._say(f"the container could not be replaced: {error.message}")
                 failure = error
+                if error.message != told:
+                    told = error.message
+                    self._say(f"the container could not be replaced: {told}")
             else:
                 return True
+            if isinstance(failure, HostAway):
+                # However long that takes; meanwhile requests are told.
+                self._failure, pauses = failure, deque([_SECONDS_UNTIL_BACK, *_PATIENCE[1:]])
+                self._ready.set()
         self._failure = failure
         return False
 
@@ -221,6 +276,7 @@ class ContainerInstance:
             try:
                 await self._running.end()
             except EngineError as error:
+                self._yard.leave(self._running.id)
                 self._say(error.message)
 
     def _size(self) -> str:

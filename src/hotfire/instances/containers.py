@@ -20,14 +20,17 @@ from hotfire.container_engine import (
     Found,
     Recipe,
 )
-from hotfire.errors import EngineError
+from hotfire.errors import EngineAway, EngineError
 from hotfire.instances.base import Container, Output, Spec
 from hotfire.instances.container import ContainerInstance
+from hotfire.instances.workshop import Workshop
 
 _MARK = "containers"
 """A file that is there while there may be containers: without it no engine is asked."""
 _NO_METADATA = {"AWS_EC2_METADATA_DISABLED": "true"}
 """On a machine of EC2 the credentials of its role are a request away; they are the user's."""
+_SECONDS_TO_LOOK_AGAIN = 0.5
+"""For what a region that was killed has left, where the engine does not answer yet."""
 _log = logging.getLogger("hotfire.region")
 
 _Key = tuple[str, str]
@@ -40,8 +43,12 @@ class ContainerHost:
         self._home, self._variables = home, variables
         self._engine: Engine | None = None
         self._connecting = asyncio.Lock()
+        self._workshops = 0
+        self._is_closing = False
         self._search: asyncio.Task[None] | None = None
+        self._there: Counter[_Key] = Counter()
         self._expected: Counter[_Key] = Counter()
+        self._left: set[str] = set()
         self._kept: dict[_Key, list[Found]] = defaultdict(list)
 
     def open(self) -> None:
@@ -55,10 +62,22 @@ class ContainerHost:
     def instance(self, spec: Spec, output: Output) -> ContainerInstance:
         """An instance that is not started yet."""
         container = spec.container or Container("")
-        recipe = _recipe(spec, container, self._home)
+        recipe = self.recipe(spec)
+        key = _key(recipe.labels)
+        self._there[key] += 1
         if self._search is not None and not self._search.done():
-            self._expected[_key(recipe.labels)] += 1
+            # One that could not start yet, for want of the engine, is made again.
+            self._expected[key] = max(self._expected[key], self._there[key])
         return ContainerInstance(container, recipe, spec.startup_timeout, self, output)
+
+    def workshop(self) -> Workshop:
+        """What hosts instances for one lease."""
+        self._workshops += 1
+        return Workshop(self, self._home / "instances" / f"lease-{self._workshops}")
+
+    def recipe(self, spec: Spec) -> Recipe:
+        """What an instance's container is made of, with the labels by which it is found again."""
+        return _recipe(spec, spec.container or Container(""), self._home)
 
     async def engine(self) -> Engine:
         """What runs the containers. Raises EngineError."""
@@ -72,12 +91,25 @@ class ContainerHost:
         """One by this recipe that the region before this one has left running."""
         if self._search is not None:
             await asyncio.wait([self._search])
+        if self._engine is not None:
+            for container in tuple(self._left):
+                await asyncio.to_thread(self._engine.remove, container)
+                self._left.discard(container)
         kept = self._kept[_key(recipe.labels)]
         return kept.pop() if kept else None
+
+    def unclaim(self, recipe: Recipe) -> None:
+        """An instance that may have claimed one has stopped."""
+        self._there[_key(recipe.labels)] -= 1
+
+    def leave(self, container: str) -> None:
+        """One that could not be removed, since the engine did not answer: it is to be, when that does."""
+        self._left.add(container)
 
     async def close(self) -> None:
         """End what nobody has claimed, and let the engine go."""
         if self._search is not None:
+            self._is_closing = True
             await asyncio.wait([self._search])
         if self._engine is not None:
             await asyncio.to_thread(_clear, self._engine, self._home)
@@ -85,7 +117,7 @@ class ContainerHost:
 
     async def _look(self) -> None:
         try:
-            engine = await self.engine()
+            engine = await self._engine_when_it_answers()
             found = await asyncio.to_thread(engine.of_region, self._home)
             for one in found:
                 key = _key(one.labels)
@@ -96,6 +128,16 @@ class ContainerHost:
                     await asyncio.to_thread(engine.remove, one.id)
         except EngineError as error:
             _log.warning("containers of the region before this one may be left: %s", error.message)
+
+    async def _engine_when_it_answers(self) -> Engine:
+        """The engine, which may come up after this region. Raises EngineError when the region ends first."""
+        while True:
+            try:
+                return await self.engine()
+            except EngineAway:
+                if self._is_closing:
+                    raise
+            await asyncio.sleep(_SECONDS_TO_LOOK_AGAIN)
 
 
 def clear(home: Path, variables: Mapping[str, str]) -> None:

@@ -147,6 +147,9 @@ def _furnish(tree: Path, folder: Path) -> None:
             with contextlib.suppress(OSError):
                 os.link(source, target)
                 return
+            with contextlib.suppress(OSError):  # a container's model data are on another file system
+                Path(target).symlink_to(Path(source).resolve())
+                return
         shutil.copyfile(source, target)
         Path(target).chmod(Path(source).stat().st_mode | stat.S_IWUSR)
 

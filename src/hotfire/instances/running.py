@@ -11,7 +11,7 @@ from time import sleep
 from typing import Any
 
 from hotfire.container_engine import Ending, Engine, Found, Recipe
-from hotfire.errors import EngineError, LoadFailed
+from hotfire.errors import EngineAway, EngineError, LoadFailed, PortTaken
 from hotfire.instances.connections import Connections, Disconnected
 
 SECONDS_TO_END = 30
@@ -22,6 +22,10 @@ _PAUSES = (0.02, 0.05, 0.1, 0.2)
 _LAST_LINES = 20
 _LONGEST_LINE = 1024 * 1024
 _SECONDS_TO_LOOK_AGAIN = 0.05
+_SECONDS_TO_ASK_AGAIN = 0.5
+"""Of an engine that does not answer: the container may well run on."""
+_PORTS = 3
+"""So many may turn out to be taken, of those that the engine chooses."""
 
 
 class Running:
@@ -39,9 +43,15 @@ class Running:
         self._making: asyncio.Future[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
-        self._is_followed = self._has_been_healthy = False
+        self._is_followed = self._has_been_healthy = self._is_given_up = False
         self.ended: asyncio.Future[Ending] = self._loop.create_future()
         self.connections = Connections(0)
+        self._pings = Connections(0)
+
+    @property
+    def id(self) -> str:
+        """The engine's name of it; empty while there is none."""
+        return self._id
 
     async def start(self, seconds: float) -> None:
         """Return when it answers /ping as it is to. Raises EngineError, LoadFailed."""
@@ -65,7 +75,7 @@ class Running:
         """Whether it answers /ping with 200, in the time that there is for that."""
         try:
             async with asyncio.timeout(_SECONDS_TO_PING):
-                reply = await self.connections.ask("GET", "/ping")
+                reply = await self._pings.ask("GET", "/ping")
                 try:
                     await reply.read()
                 finally:
@@ -89,23 +99,36 @@ class Running:
             with contextlib.suppress(EngineError):
                 await self._making
         self.connections.close()
+        self._pings.close()
         if not self._id:
             return
         # What has never been healthy has nothing in hand.
         grace = SECONDS_TO_END if self._has_been_healthy and not self.ended.done() else 0
-        await asyncio.to_thread(self._engine.remove, self._id, grace)
-        if self._is_followed:
-            await self.over()
+        try:
+            await asyncio.to_thread(self._engine.remove, self._id, grace)
+        finally:
+            self._is_given_up = True
+            if self._is_followed:
+                await self.over()
 
     def _make(self) -> None:
-        if self._found is None:
-            self._id = self._engine.create(self._recipe)
-            port = self._engine.start(self._id)
-        else:
-            port = self._found.port or 0
-        self.connections = Connections(port)
+        port = self._started() if self._found is None else self._found.port or 0
+        # Whether it is healthy is to be seen however many requests it has in hand.
+        self.connections, self._pings = Connections(port), Connections(port)
         self._is_followed = True
         threading.Thread(target=self._follow, name=f"log of {self._recipe.name}", daemon=True).start()
+
+    def _started(self) -> int:
+        """The port of a new container. Raises EngineError."""
+        for left in reversed(range(_PORTS)):
+            self._id = self._engine.create(self._recipe)
+            try:
+                return self._engine.start(self._id)
+            except PortTaken:
+                if not left:
+                    raise
+                self._engine.remove(self._id)
+        raise AssertionError
 
     async def _until_healthy(self) -> None:
         pauses = iter(_PAUSES)
@@ -120,11 +143,20 @@ class Running:
         """On a thread of its own: tell what it prints, and how it ended."""
         ending: Ending | None = None
         only_new = self._found is not None
+        is_away = False
         while ending is None:
             try:
                 for line in _lines(self._engine.output(self._id, only_new=only_new)):
                     self._tell(self._printed, line)
                 ending = self._engine.ending(self._id)
+                is_away = False
+            except EngineAway as error:
+                if not is_away:
+                    self._tell(self._printed, f"hotfire: {error.message}")
+                is_away = True
+                if self._is_given_up:
+                    ending = Ending(1)
+                sleep(_SECONDS_TO_ASK_AGAIN)
             except EngineError as error:
                 self._tell(self._printed, f"hotfire: {error.message}")
                 ending = Ending(1)

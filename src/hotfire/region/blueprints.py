@@ -20,6 +20,7 @@ from hotfire.resources import (
     PYTHON_VARIABLE,
     RUNS_AS_VARIABLE,
     SIZED_AS_VARIABLE,
+    TAKES_VERSIONS_VARIABLE,
     UPDATE_VARIABLE,
     Model,
 )
@@ -62,6 +63,7 @@ class Blueprints:
         project = environment.pop(PROJECT_VARIABLE, "")
         in_place = environment.pop(UPDATE_VARIABLE, "") == "in_place"
         journal = environment.pop(JOURNAL_VARIABLE, "") != "false"
+        takes_versions = environment.pop(TAKES_VERSIONS_VARIABLE, "") == "true"
         sized_as = _size(variant, environment)
         if sized_as is not None and not container.get("Image"):
             raise InstanceError(f"the model {model.name} names no image, of which a container could be")
@@ -84,6 +86,7 @@ class Blueprints:
             project=project,
             serverless=variant.get("ServerlessConfig"),
             sized_as=sized_as,
+            takes_versions=takes_versions,
             in_place=in_place,
             journal=journal,
         )

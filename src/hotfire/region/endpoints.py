@@ -9,14 +9,16 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from hotfire.errors import HotfireError, InstanceError, LoadFailed, ValidationError
-from hotfire.instances.base import Host
+from hotfire.errors import HostAway, HotfireError, InstanceError, LoadFailed, ValidationError
+from hotfire.instances.base import Host, Leasable
 from hotfire.region.blueprints import DEFAULT_STARTUP_SECONDS, Blueprint, Blueprints, tree_urls
 from hotfire.region.fleet import Fleet, FleetPlan, Variant
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
 from hotfire.resources import Endpoint
 
+_SECONDS_UNTIL_BACK = 1.0
+"""Between two looks whether what an endpoint runs on answers again."""
 _log = logging.getLogger("hotfire.region")
 
 Print = Callable[[str, str, str, str], None]
@@ -45,6 +47,8 @@ class _Life:
         self.lent: Lent | None = None
         """What stands in for the fleet while somebody has the endpoint for itself."""
         self.holder = ""
+        self.workshop: Host | None = None
+        """What hosts the holder's fleets, where that is not what hosts all others."""
         self.task: asyncio.Task[None] | None = None
         self.settled = asyncio.Event()
         self.is_empty_for_now = False
@@ -123,7 +127,8 @@ class Endpoints:
         endpoint = self._store.endpoint(name)
         if endpoint is None:
             raise ValidationError(f"Endpoint {name} of account 000000000000 not found.")
-        if life is not None and (endpoint.status == "SystemUpdating" or life.is_empty_for_now):
+        is_coming = endpoint.status == "SystemUpdating" and not endpoint.failure_reason
+        if life is not None and (is_coming or life.is_empty_for_now):
             # The region was started again, or one fleet takes another's place: something serves in a moment.
             await self.settled(name, DEFAULT_STARTUP_SECONDS)
             if life.fleet is not None:
@@ -135,14 +140,16 @@ class Endpoints:
     async def prepare(self, name: str, plan: Blueprint) -> Fleet:
         """A fleet that has started and does not serve yet; raises HotfireError, the traceback in the log."""
         try:
-            return await self._start(name, plan)
+            return await self._start(name, plan, self._lives[name].workshop)
         except HotfireError as error:
             self._why(name, error)
             raise
 
     def hold(self, name: str, holder: str) -> None:
         """Let somebody have an endpoint for itself; `holder` says who."""
-        self._lives.setdefault(name, _Life()).holder = holder
+        life = self._lives.setdefault(name, _Life())
+        life.holder = holder
+        life.workshop = self._host.workshop() if isinstance(self._host, Leasable) else None
 
     def holder(self, name: str) -> str:
         """Who has the endpoint for itself meanwhile; empty if nobody."""
@@ -169,8 +176,8 @@ class Endpoints:
         """The holder's fleet ends; what is deployed answers again, or nothing if nothing is."""
         life = self._lives[name]
         lent, life.lent, life.holder = life.lent, None, ""
-        if lent is not None:
-            self._spawn(lent.stop())
+        workshop, life.workshop = life.workshop, None
+        self._spawn(_leave(lent, workshop))
         if life.task is None:
             life.settled.set()
             del self._lives[name]
@@ -182,11 +189,11 @@ class Endpoints:
             if endpoint.status == "Deleting":
                 self._begin(endpoint.name, self._take_down(endpoint.name))
             elif snapshot is not None and endpoint.status != "Failed":
-                self._record(endpoint.name, status="SystemUpdating")
-                self._begin(endpoint.name, self._bring_up(endpoint.name, FleetPlan.from_json(snapshot)))
+                self._record(endpoint.name, status="SystemUpdating", failure_reason="")
+                self._begin(endpoint.name, self._bring_back(endpoint.name, FleetPlan.from_json(snapshot)))
             elif endpoint.status == "Creating":
                 plan = self._blueprints.draw(endpoint.config_name)
-                self._begin(endpoint.name, self._bring_up(endpoint.name, plan))
+                self._begin(endpoint.name, self._bring_back(endpoint.name, plan))
 
     def trees_in_use(self) -> set[str]:
         """The trees that endpoints serve from, and those that models name, to which one may go back."""
@@ -210,9 +217,9 @@ class Endpoints:
         for life in self._lives.values():
             if life.task is not None:
                 life.task.cancel()
-            for fleet in (life.fleet, life.lent):
-                if fleet is not None:
-                    self._spawn(fleet.stop())
+            if life.fleet is not None:
+                self._spawn(life.fleet.stop())
+            self._spawn(_leave(life.lent, life.workshop))
         while self._background:
             await asyncio.wait(self._background)
         await self._host.close()
@@ -223,6 +230,28 @@ class Endpoints:
         except HotfireError as error:
             self._record(name, status="Failed", failure_reason=self._why(name, error))
             return
+        self._serve(name, fleet)
+
+    async def _bring_back(self, name: str, plan: FleetPlan | Blueprint) -> None:
+        """Bring an endpoint up in a region that is started again, however late what it runs on comes up."""
+        told = ""
+        while True:
+            try:
+                fleet = await self._start(name, plan)
+            except HostAway as error:
+                if error.message != told:
+                    told = error.message
+                    self._record(name, failure_reason=told)
+                await asyncio.sleep(_SECONDS_UNTIL_BACK)
+            except HotfireError as error:
+                self._record(name, status="Failed", failure_reason=self._why(name, error))
+                return
+            else:
+                self._serve(name, fleet)
+                return
+
+    def _serve(self, name: str, fleet: Fleet) -> None:
+        """Let a fleet be what serves."""
         self._lives[name].fleet = fleet
         self._store.put_fleet(name, fleet.plan.to_json())
         self._record(name, status="InService", failure_reason="")
@@ -269,7 +298,7 @@ class Endpoints:
         self._store.delete_endpoint(name)
         del self._lives[name]
 
-    async def _start(self, name: str, plan: FleetPlan | Blueprint) -> Fleet:
+    async def _start(self, name: str, plan: FleetPlan | Blueprint, workshop: Host | None = None) -> Fleet:
         if isinstance(plan, Blueprint):
             plan = await asyncio.to_thread(plan.complete)
 
@@ -277,7 +306,7 @@ class Endpoints:
             self._print(name, stream, request, line)
 
         variants = [
-            Variant.made(variant, self._host, self._trees.path(variant.tree), output, name)
+            Variant.made(variant, workshop or self._host, self._trees.path(variant.tree), output, name)
             for variant in plan.variants
         ]
         fleet = Fleet(plan, variants)
@@ -326,3 +355,11 @@ class Endpoints:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return task
+
+
+async def _leave(lent: Lent | None, workshop: Host | None) -> None:
+    """End what a holder has had: what answered, then what that ran on."""
+    if lent is not None:
+        await lent.stop()
+    if workshop is not None:
+        await workshop.close()

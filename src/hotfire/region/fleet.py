@@ -48,6 +48,8 @@ class VariantPlan:
     """The AsyncInferenceConfig, of a variant that answers queued requests alone."""
     sized_as: str | None = None
     """Of a variant of containers: the `ml.*` type whose memory and processors they get, or empty."""
+    takes_versions: bool = False
+    """Whether its image is one of our own, which can take newer versions in while somebody develops."""
     in_place: bool = False
     """Whether it is too large to be there twice, so that an update ends it before the next one starts."""
     version: str = ""
@@ -149,7 +151,8 @@ def _container(plan: VariantPlan) -> Container | None:
         return None
     if plan.serverless:
         most = plan.serverless["MemorySizeInMB"]
-        return Container(plan.image, f"a serverless endpoint of {most} MB", most << 20)
+        size = f"a serverless endpoint of {most} MB"
+        return Container(plan.image, size, most << 20, takes_versions=plan.takes_versions)
     most = memory(plan.sized_as)
     return Container(
         image=plan.image,
@@ -158,6 +161,7 @@ def _container(plan: VariantPlan) -> Container | None:
         processors=vcpus(plan.sized_as),
         gpus=plan.instance_type == "local_container_gpu"
         or (plan.instance_type.startswith("ml.") and is_gpu(plan.instance_type)),
+        takes_versions=plan.takes_versions,
     )
 
 
@@ -218,9 +222,19 @@ class Fleet:
 class Broken:
     """Stands for a fleet whose handler cannot be loaded: every request is told why."""
 
-    def __init__(self, variant: str, failure: LoadFailed, version: str = "", *, journal: bool = True) -> None:
+    def __init__(
+        self,
+        variant: str,
+        failure: LoadFailed,
+        version: str = "",
+        *,
+        journal: bool = True,
+        asynchronous: Mapping[str, Any] | None = None,
+    ) -> None:
         self.reason = failure.message
-        plan = VariantPlan(variant, 1.0, 1, "", "", {}, "", 0.0, version=version, journal=journal)
+        plan = VariantPlan(
+            variant, 1.0, 1, "", "", {}, "", 0.0, version=version, journal=journal, asynchronous=asynchronous
+        )
         self._variant = Variant(plan, [_BrokenInstance(failure)])
         self.pids: list[int] = []
 

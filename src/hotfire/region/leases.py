@@ -54,6 +54,8 @@ class Lease:
     """Where a debugger attaches."""
     folders: Sequence[tuple[str, str]] = ()
     """Where the modules of what is served come from, and their places in the model data."""
+    page: Mapping[str, Any] | None = None
+    """What the endpoint's page is made of, once that is known."""
     events: asyncio.Queue[Event] = field(default_factory=lambda: asyncio.Queue(_MOST_EVENTS))
 
     def tell(self, event: Event) -> None:
@@ -153,7 +155,9 @@ class Leases:
             except LoadFailed as error:
                 lease.generation += 1
                 journal = params["environment"].get(JOURNAL_VARIABLE) != "false"
-                self._go_live(lease, Broken(VARIANT, error, _dev(lease.endpoint), journal=journal))
+                queued = params.get("asynchronous", {}).get("AsyncInferenceConfig")
+                broken = Broken(VARIANT, error, _dev(lease.endpoint), journal=journal, asynchronous=queued)
+                self._go_live(lease, broken)
                 found = error.findings
                 return {"failure": {"message": error.message, "trace": error.trace, "findings": found}}
         ready = time.perf_counter()
@@ -192,6 +196,15 @@ class Leases:
 
         lease.relay = Relay(find)
         return {"port": await lease.relay.open(params["port"])}
+
+    def show(self, params: Mapping[str, Any]) -> None:
+        """Have the endpoint's page be this, in place of what was deployed with the endpoint."""
+        self._held(params["lease"]).page = {"app": params["app"], "examples": params["examples"]}
+
+    def page(self, endpoint: str) -> Mapping[str, Any] | None:
+        """What the page is made of while somebody holds the endpoint, if they have said so."""
+        lease = self.of(endpoint)
+        return None if lease is None else lease.page
 
     def last(self, params: Mapping[str, Any]) -> dict[str, Any] | None:
         """The last request that somebody else sent, and its answer; None if nobody has."""
@@ -300,16 +313,23 @@ class Leases:
             "ModelDataSource": {"S3DataSource": source},
             "Environment": {**params["environment"], PROJECT_VARIABLE: lease.endpoint},
         }
+        if params.get("image"):
+            container["Image"] = params["image"]
         model = {"ModelName": name, "PrimaryContainer": container, "ExecutionRoleArn": _ROLE}
         variant = {
             "VariantName": VARIANT,
             "ModelName": name,
             "InitialVariantWeight": 1.0,
-            "InstanceType": params.get("instance_type", "local"),
-            "InitialInstanceCount": 1,
+            **params.get("hosting", {"InstanceType": "local"}),
             "ContainerStartupHealthCheckTimeoutInSeconds": params["startup_timeout"],
         }
-        config = {"EndpointConfigName": name, "ProductionVariants": [variant]}
+        if "InstanceType" in variant:
+            variant["InitialInstanceCount"] = 1
+        config = {
+            "EndpointConfigName": name,
+            "ProductionVariants": [variant],
+            **params.get("asynchronous", {}),
+        }
         tags = {DEV_TAG: str(lease.pid)}
         self._store.put_model(Model(name, _arn("model", name), now, model), tags)
         self._store.put_config(EndpointConfig(name, _arn("endpoint-config", name), now, config), tags)

@@ -14,6 +14,7 @@ from typing import Any
 
 from hotfire.errors import DeadlineExceeded, InstanceError, LoadFailed, QueueFull
 from hotfire.instances.base import Answer, Instance, Request, failed_load
+from hotfire.instances.desk import FOUND_HEADER
 from hotfire.instances.settings import MAX_BYTES
 from hotfire.server.http import BREAK_OFF, INVALID, RAW_HEADERS, read_body, send_flow
 from hotfire_worker.fields import BadRequest, read_query, unescape
@@ -22,6 +23,9 @@ MOST_HEADER_BYTES = 8191
 """TorchServe refuses requests whose header lines, their ends not counted, are longer together."""
 MOST_LINE_BYTES = 4095
 """And those whose first line is."""
+
+LOOK = "hotfire.look"
+"""The extension of an ASGI scope that holds the `Look` of whoever may have one."""
 
 _NO_LIMIT = 365 * 24 * 3600.0
 _MODEL, _VERSION = "model", "1.0"
@@ -34,6 +38,14 @@ _ON_EVERY_ANSWER = {
 _OURS = frozenset({"connection", "content-length", "transfer-encoding"})
 """Headers that say how an answer is sent, which is not the handler's affair."""
 _WITHOUT_BODY = (204, 205, 304)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a developer asks for besides an answer: as `Request` has it, and whether it may come in chunks."""
+
+    examined: bool = False
+    streams: bool = False
 
 
 class Container:
@@ -144,8 +156,9 @@ class Container:
         if self._failure is not None:
             return self._failure
         headers = {**_headers(scope, len(body)), **added}
-        request = Request(str(uuid.uuid4()), headers, body, _NO_LIMIT, query)
-        streams = self._streams and scope["method"] != "HEAD" and scope["http_version"] != "1.0"
+        look = scope["extensions"].get(LOOK, Look(streams=self._streams))
+        request = Request(str(uuid.uuid4()), headers, body, _NO_LIMIT, query, look.examined)
+        streams = look.streams and scope["method"] != "HEAD" and scope["http_version"] != "1.0"
         try:
             answer = await (self._instance.stream if streams else self._instance.invoke)(request)
         except QueueFull:
@@ -155,7 +168,8 @@ class Container:
         if answer.rest is not None and answer.status in _WITHOUT_BODY:
             await answer.rest.aclose()
             answer = replace(answer, rest=None)
-        return replace(answer, headers={**answer.headers, "x-request-id": request.id})
+        found = _found(answer) if LOOK in scope["extensions"] else {}
+        return replace(answer, headers={**answer.headers, "x-request-id": request.id, **found})
 
     def _ping(self) -> Answer:
         if self._state == "healthy":
@@ -234,6 +248,10 @@ def _headers(scope: Mapping[str, Any], length: int) -> dict[str, str]:
     if b"content-length" not in lower:
         named["content-length"] = str(length)
     return named
+
+
+def _found(answer: Answer) -> dict[str, str]:
+    return {FOUND_HEADER: json.dumps({"times": dict(answer.times), "findings": answer.findings})}
 
 
 def _json(status: int, value: Any) -> Answer:

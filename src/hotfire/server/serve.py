@@ -12,15 +12,18 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hotfire.archive import unpack
 from hotfire.errors import ArchiveError, LoadFailed, PortInUse
 from hotfire.instances.base import Spec
+from hotfire.instances.desk import MOUNTED, secret_at
 from hotfire.instances.holders import NoCensus
 from hotfire.instances.process import ProcessHost
 from hotfire.instances.settings import ServerSettings
 from hotfire.instances.zygotes import Zygotes
 from hotfire.server.container import Container
+from hotfire.server.versions import Versions
 from hotfire.server.workspace import workspace
 
 PORT = 8080
@@ -35,7 +38,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What to serve, where, by which Python, with which variables; whether answers may come in chunks."""
+    """What to serve, where, by which Python, with which variables; whether answers may come in chunks.
+
+    `desk` is where a region that develops in this container has its versions, if one does.
+    """
 
     model: Path
     host: str
@@ -43,6 +49,7 @@ class Serving:
     python: Path
     environment: Mapping[str, str]
     streams: bool = False
+    desk: Path = MOUNTED
 
 
 def run(serving: Serving, say: Say) -> None:
@@ -54,33 +61,59 @@ def run(serving: Serving, say: Say) -> None:
     for number in _ending():
         # Until the server takes the signal: to be ended while an archive is unpacked leaves nothing either.
         signal.signal(number, signal.default_int_handler)
+    secret = secret_at(serving.desk)
     with workspace() as folder, _listen(serving) as listener:
-        model = _model(serving.model, folder)
+        model = serving.model if secret else _model(serving.model, folder)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(serving, model, folder, listener, say))
+            zygotes = Zygotes(_for_handlers(serving.environment), NoCensus())
+            host = ProcessHost(zygotes, folder / "instances")
+            if secret:
+                runner.run(_develop(serving, host, secret, listener, say))
+            else:
+                runner.run(_serve(serving, host, model, listener, say))
 
 
-async def _serve(serving: Serving, model: Path, folder: Path, listener: socket.socket, say: Say) -> None:
-    from hotfire.server import http
-
-    zygotes = Zygotes(_for_handlers(serving.environment), NoCensus())
-    host = ProcessHost(zygotes, folder / "instances")
+async def _serve(serving: Serving, host: ProcessHost, model: Path, listener: socket.socket, say: Say) -> None:
     variables = _container_variables(model, serving.environment)
     spec = Spec(serving.model.name, model, variables, serving.python, _STARTUP_SECONDS)
     instance = host.instance(spec, lambda request, line: say(line))
     most = ServerSettings.read(variables, 1).max_request
     container = Container(instance, most, streams=serving.streams)
-    server = http.server(container, raw_headers=True)
-    loop = asyncio.get_running_loop()
-    for number in _ending():
-        loop.add_signal_handler(number, server.end)
-    loading = loop.create_task(_load(container, serving, listener.getsockname()[1], say))
+    port = listener.getsockname()[1]
+    loading = asyncio.get_running_loop().create_task(_load(container, serving, port, say))
     try:
-        await server.serve(sockets=[listener])
+        await _answer(container, listener)
     finally:
         loading.cancel()
         await instance.stop()
         await host.close()
+
+
+async def _develop(
+    serving: Serving, host: ProcessHost, secret: str, listener: socket.socket, say: Say
+) -> None:
+    """Have versions of a model made by the region that knows the secret."""
+    versions = Versions(host, serving.desk, secret, serving.python, lambda request, line: say(line))
+    # What is wrong there, the first load will say better.
+    warming = asyncio.ensure_future(host.warm(serving.python))
+    try:
+        await _answer(versions, listener)
+    finally:
+        warming.cancel()
+        await asyncio.gather(warming, return_exceptions=True)
+        await versions.close()
+        await host.close()
+
+
+async def _answer(application: Any, listener: socket.socket) -> None:
+    """Answer by an ASGI application until a signal ends it."""
+    from hotfire.server import http
+
+    server = http.server(application, raw_headers=True)
+    loop = asyncio.get_running_loop()
+    for number in _ending():
+        loop.add_signal_handler(number, server.end)
+    await server.serve(sockets=[listener])
 
 
 def _ending() -> list[signal.Signals]:
