@@ -46,7 +46,15 @@ ROWS = (
         "region.census",
         "region.wire",
     ),
-    ("region.debugging", "region.blueprints", "region.queue", "region.recording", "region.scribe", "region.api_keys"),
+    (
+        "region.debugging",
+        "region.blueprints",
+        "region.queue",
+        "region.recording",
+        "region.scribe",
+        "region.apps",
+        "region.api_keys",
+    ),
     ("region.buckets", "region.content"),
     ("region.object_records", "region.object_listing", "region.checksums", "region.s3_errors"),
     (

@@ -71,7 +71,7 @@ class Destination(Protocol):
         """Remove model data that was brought for this endpoint, unless another endpoint's is the same."""
 
     def show(self, examples: Sequence[Example]) -> None:
-        """Offer the examples on the endpoint's page."""
+        """Have the endpoint's page be what the environment's `app:` says, with these examples."""
 
     def page(self) -> str | None:
         """The address of the endpoint's page, where there is one."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any
 
+from hotfire.app_schema import App
 from hotfire.deployment import Trial
 from hotfire.examples import Answer, Example, ExampleRequest, check
 from hotfire.inventory import errors
+
+_LARGEST = 6_291_456
+"""Bytes of a request's body: `BodyBlob` in botocore's model of SageMaker Runtime."""
 
 
 def invoke(client: Any, endpoint: str, request: ExampleRequest) -> Answer:
@@ -57,16 +62,28 @@ def attempt(example: Example, ask: Callable[[ExampleRequest], Answer]) -> Trial:
     return Trial(example, answer, check(example, answer))
 
 
-def page_examples(examples: Sequence[Example]) -> list[dict[str, str]]:
-    """The examples as the endpoint's page has them: those whose body is text."""
-    shown = []
-    for example in examples:
-        with suppress(UnicodeDecodeError):
-            request = example.request
-            body, accept = request.body.decode(), request.accept or ""
-            one = {"name": example.name, "body": body, "content_type": request.content_type, "accept": accept}
-            shown.append(one)
-    return shown
+def page_of(app: App | None, examples: Sequence[Example]) -> dict[str, Any]:
+    """What an endpoint's page is made of, as the region keeps it."""
+    return {
+        "app": None if app is None else app.as_json(),
+        "examples": [_page_example(example) for example in examples if len(example.request.body) <= _LARGEST],
+    }
+
+
+def _page_example(example: Example) -> dict[str, Any]:
+    """An example by its request, and the status that it expects: one that is to fail shows no good input."""
+    request = example.request
+    shown = {
+        "name": example.name,
+        "content_type": request.content_type,
+        "accept": request.accept or "",
+        "custom_attributes": request.custom_attributes or "",
+        "status": example.expect.status,
+    }
+    try:
+        return shown | {"body": request.body.decode()}
+    except UnicodeDecodeError:
+        return shown | {"body_base64": base64.b64encode(request.body).decode()}
 
 
 def _refusal(response: dict[str, Any], seconds: float) -> Answer:

@@ -14,6 +14,7 @@ from hotfire.address import Key, prove
 from hotfire.errors import ArchiveError, UsageError
 from hotfire.instances.memory import footprint
 from hotfire.model_data import Entry
+from hotfire.region.api_keys import ApiKey, ApiKeys
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
 
@@ -59,6 +60,16 @@ class Leases(Protocol):
     def debug(self, params: Mapping[str, Any]) -> Any:
         """Have debuggers attach to what is served there."""
 
+    def show(self, params: Mapping[str, Any]) -> None:
+        """Have the page there be this."""
+
+
+class Shares(Protocol):
+    """Lets others have a model's page."""
+
+    def hold(self, params: Mapping[str, Any]) -> Any:
+        """Share a model, until the answer is closed."""
+
 
 class Private:
     """The private API: a method a route, JSON values in and out."""
@@ -73,9 +84,11 @@ class Private:
         leases: Leases,
         workers: Workers,
         stop: Callable[[], None],
+        shares: Shares,
     ) -> None:
         self._key, self._store, self._trees, self._host = key, store, trees, host
         self._entries, self._workers, self._stop = entries, workers, stop
+        self._keys, self._leases = ApiKeys(store), leases
         self.routes: Mapping[tuple[str, str], Route] = {
             ("POST", "/_hotfire/warm"): self.warm,
             ("POST", "/_hotfire/trees"): self.admit_tree,
@@ -87,6 +100,10 @@ class Private:
             ("POST", "/_hotfire/last"): leases.last,
             ("POST", "/_hotfire/debug"): leases.debug,
             ("POST", "/_hotfire/workers"): self.workers,
+            ("GET", "/_hotfire/keys"): self.keys,
+            ("POST", "/_hotfire/keys"): self.create_key,
+            ("POST", "/_hotfire/keys/revoke"): self.revoke_key,
+            ("POST", "/_hotfire/share"): shares.hold,
             ("POST", "/_hotfire/stop"): self.stop,
         }
 
@@ -111,8 +128,12 @@ class Private:
         return {"path": str(self._trees.path(sha256)), "copied": len(missing)}
 
     def put_examples(self, params: Mapping[str, Any]) -> None:
-        """Keep an endpoint's examples for its page."""
+        """Keep an endpoint's examples for its page, and what `app:` says of it; a lease's while it lasts."""
+        if "lease" in params:
+            self._leases.show(params)
+            return
         self._store.put_examples(params["endpoint"], params["examples"])
+        self._store.put_app(params["endpoint"], params.get("app"))
 
     def entry(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """A token that opens the console once in a browser."""
@@ -123,6 +144,20 @@ class Private:
         pids = self._workers.pids(params["endpoint"])
         found = await asyncio.to_thread(lambda: [footprint(pid) for pid in pids])
         return [asdict(one) for one in found if one is not None]
+
+    def keys(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The keys of the public API, without their secrets, which nobody has but who was given them."""
+        return [asdict(key) for key in self._keys.all()]
+
+    def create_key(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """A new key of the public API, with its secret; `absent` are models of it that are not here yet."""
+        key, secret = self._keys.create(params["name"], params["models"], params["seconds"])
+        absent = [model for model in key.models if self._store.endpoint(model) is None]
+        return {**asdict(key), "key": secret, "absent": absent}
+
+    def revoke_key(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Take a key back."""
+        return asdict(self._keys.revoke(params["name"]))
 
     def stop(self, params: Mapping[str, Any]) -> None:
         """End the region, requests in hand answered."""

@@ -61,6 +61,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
              name TEXT PRIMARY KEY, prefix TEXT NOT NULL, sha256 BLOB NOT NULL, models TEXT NOT NULL,
              created REAL NOT NULL, expires REAL, used REAL) WITHOUT ROWID""",
     ),
+    (
+        # When which endpoint config began to serve.
+        "CREATE TABLE deploys (endpoint TEXT NOT NULL, time REAL NOT NULL, version TEXT NOT NULL)",
+        "CREATE INDEX deploys_by_endpoint ON deploys (endpoint)",
+    ),
+    ("CREATE TABLE apps (endpoint TEXT PRIMARY KEY, value TEXT NOT NULL)",),
 )
 """The statements that lead from each version of the schema to the next; never changed, only added to."""
 
@@ -84,6 +90,14 @@ class Tree:
     sha256: str
     created: float
     info: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """That an endpoint config began to serve, `time` in seconds since the epoch."""
+
+    time: float
+    version: str
 
 
 class Store(Database):
@@ -149,7 +163,7 @@ class Store(Database):
         return [Endpoint(*row) for row in self.rows("SELECT * FROM endpoints ORDER BY name")]
 
     def delete_endpoint(self, name: str) -> None:
-        """Forget an endpoint with its tags, fleet and examples, if there is one."""
+        """Forget an endpoint with its tags, fleet, examples and deploys, if there is one."""
         self._delete("endpoints", name)
 
     def put_fleet(self, endpoint_name: str, plan: Any) -> None:
@@ -163,8 +177,24 @@ class Store(Database):
         """Keep an endpoint's examples, as JSON."""
         self.write("REPLACE INTO examples VALUES (?, ?)", endpoint_name, json.dumps(value))
 
+    def put_app(self, endpoint_name: str, value: Any) -> None:
+        """Keep what is declared of an endpoint's page, as JSON; None is nothing."""
+        self.write("REPLACE INTO apps VALUES (?, ?)", endpoint_name, json.dumps(value))
+
+    def app(self, endpoint_name: str) -> Any | None:
+        return self._json("SELECT value FROM apps WHERE endpoint = ?", endpoint_name)
+
     def examples(self, endpoint_name: str) -> Any | None:
         return self._json("SELECT value FROM examples WHERE endpoint = ?", endpoint_name)
+
+    def add_deploy(self, endpoint_name: str, time: float, version: str) -> None:
+        """Remember when a config began to serve."""
+        self.write("INSERT INTO deploys VALUES (?, ?, ?)", endpoint_name, time, version)
+
+    def deploys(self, endpoint_name: str) -> list[Deploy]:
+        """When which config of an endpoint began to serve, the oldest first; the last hundred."""
+        query = "SELECT time, version FROM deploys WHERE endpoint = ? ORDER BY rowid DESC LIMIT 100"
+        return [Deploy(*row) for row in reversed(self.rows(query, endpoint_name))]
 
     def set_tags(self, arn: str, tags: Mapping[str, str]) -> None:
         """Give a resource these tags, in this order, and no others."""
@@ -228,6 +258,8 @@ class Store(Database):
             if table == "endpoints":
                 self._db.execute("DELETE FROM fleets WHERE endpoint = ?", (name,))
                 self._db.execute("DELETE FROM examples WHERE endpoint = ?", (name,))
+                self._db.execute("DELETE FROM deploys WHERE endpoint = ?", (name,))
+                self._db.execute("DELETE FROM apps WHERE endpoint = ?", (name,))
 
     def _put_tags(self, arn: str, tags: Mapping[str, str] | None) -> None:
         if tags is None:
