@@ -1,4 +1,4 @@
-"""AWS's PyTorch inference images: which there are, where, and what they carry.
+"""AWS's images for PyTorch models: which there are, where, and what they carry.
 
 The table of accounts and versions is that of SageMaker's Python SDK 2.257 (`image_uris`); the packages are
 those that the images' published Dockerfiles install, with what these require; the dates are those of AWS's
@@ -15,8 +15,8 @@ from datetime import date
 from hotfire.errors import ImageError
 
 ALTERNATIVES = (
-    "Name an image of your own by `image:`; AWS's maintained line for PyTorch is its Ray Serve image, which "
-    "needs `serving: ray` and does not know model_fn."
+    "Name an image of your own by `image:`; AWS's maintained line for PyTorch is its Ray Serve image, where the "
+    "same handler serves by `serving: ray`."
 )
 """What one can do about an image line that gets no more security patches."""
 
@@ -131,6 +131,24 @@ LINES = (
 
 DEFAULT = LINES[-1]
 
+_OF_RAY = frozenset(
+    {
+        *("torch", "torchvision", "torchaudio", "torchcodec", "transformers", "tokenizers", "safetensors"),
+        *("huggingface-hub", "numpy", "scipy", "pandas", "scikit-learn", "joblib", "threadpoolctl", "pillow"),
+        *("opencv-python", "soundfile", "boto3", "botocore", "s3transfer", "jmespath", "awscli", "requests"),
+        *("urllib3", "certifi", "idna", "charset-normalizer", "httpx", "aiohttp", "fastapi", "starlette"),
+        *("uvicorn", "pydantic", "ray", "msgpack", "packaging", "pyyaml", "jinja2", "markupsafe", "filelock"),
+        *("fsspec", "tqdm", "regex", "sympy", "mpmath", "networkx", "typing-extensions", "python-dateutil"),
+        *("six", "psutil", "retrying", "protobuf", "click", "jsonschema", "cffi", "pip"),
+        *("sagemaker-inference", "sagemaker-pytorch-inference"),
+    }
+)
+RAY = ImageLine("2.10.0", ("py313",), _OF_RAY, date(2027, 2, 18))
+"""The Ray Serve image for SageMaker, by its torch, with what `serving: ray` has it install."""
+
+_RAY_TAG = "serve-ml-sagemaker-{}-v1"
+_PUBLIC = "public.ecr.aws/deep-learning-containers"
+
 _ARM_FAMILY = re.compile(r"[cmrtx]\d+g[a-z]*")
 
 
@@ -151,8 +169,23 @@ def image_uri(
     python = py_version or line.pythons[0]
     account = _account(region)
     repository, tag = _repository(line, instance_type, python, serverless=serverless)
-    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return f"{account}.dkr.ecr.{region}.{suffix}/{repository}:{tag}"
+    return f"{account}.dkr.ecr.{region}.{_domain(region)}/{repository}:{tag}"
+
+
+def ray_uri(*, region: str, instance_type: str, public: bool = False) -> str:
+    """The address of the Ray Serve image for an instance type; empty is one without GPUs.
+
+    A `public` one can be pulled by anybody, and by SageMaker not at all. Raises ImageError.
+    """
+    group = family(instance_type)
+    if group.startswith(("inf", "trn", "dl")) or _ARM_FAMILY.fullmatch(group):
+        message = f"the Ray Serve image does not run on {instance_type}"
+        advice = "It is for AMD's and Intel's processors and NVIDIA's GPUs: take such a type, or an `image:`."
+        raise ImageError(message, advice, key="instance_type")
+    tag = _RAY_TAG.format("cuda" if is_gpu(instance_type) else "cpu")
+    if public:
+        return f"{_PUBLIC}/ray:{tag}"
+    return f"{_account(region)}.dkr.ecr.{region}.{_domain(region)}/ray:{tag}"
 
 
 def image_line(framework_version: str | None = None, py_version: str | None = None) -> ImageLine:
@@ -173,7 +206,9 @@ def image_line(framework_version: str | None = None, py_version: str | None = No
 
 
 def line_of_uri(uri: str) -> ImageLine | None:
-    """The line of an image by its address; None if it is none of AWS's PyTorch inference images."""
+    """The line of an image by its address; None if it is none of AWS's that serve PyTorch models."""
+    if re.fullmatch(r".*/ray:serve-ml-sagemaker-(?:cpu|cuda)(?:-v1[0-9.]*)?", uri):
+        return RAY
     match = re.fullmatch(r".*/pytorch-inference(?:-graviton|-arm64)?:(\d+\.\d+(?:\.\d+)?)-.*", uri)
     try:
         return _by_version(match[1]) if match else None
@@ -223,9 +258,13 @@ def _account(region: str) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(region, ACCOUNTS, n=1, cutoff=0.0)[0]
-    message = f"no AWS region {region!r} is known to hold the PyTorch inference images"
+    message = f"no AWS region {region!r} is known to hold AWS's images for PyTorch models"
     advice = f"The nearest known is {near!r}; else name the image by `image:`."
     raise ImageError(message, advice, key="region")
+
+
+def _domain(region: str) -> str:
+    return "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
 
 
 def _repository(line: ImageLine, kind: str, python: str, *, serverless: bool) -> tuple[str, str]:

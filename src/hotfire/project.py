@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from hotfire import preflight, tracing
+from hotfire import image_order, preflight, ray_files, tracing
 from hotfire.archive import unpack
 from hotfire.environment import Environment, home
-from hotfire.errors import ArchiveError, ProjectError
+from hotfire.errors import ArchiveError, ConfigError, ProjectError
 from hotfire.hashes import HashCache
 from hotfire.model_data import ModelData
 from hotfire.packed import opened
@@ -32,7 +32,12 @@ def sources(environment: Environment) -> Sources:
         handler=environment.handler(),
         source_dir=environment.source_dir,
         artifacts=environment.artifacts,
-        left_out=(environment.archive_file, environment.examples, environment.file),
+        left_out=(
+            environment.archive_file,
+            environment.examples,
+            environment.file,
+            *image_order.written(environment),
+        ),
     )
 
 
@@ -55,7 +60,7 @@ def unpacked(environment: Environment, archive: Path) -> Iterator[ModelData]:
             subject = rules.of_folder(inside, archive, environment, environment.python)
             verdict = _named_in(archive, inside, rules.judge(subject, only_local=environment.is_local))
             data = _noted(data, verdict)
-        yield data
+        yield ray_files.completed(environment, data)
 
 
 def _noted(data: ModelData, verdict: Verdict) -> ModelData:
@@ -133,14 +138,16 @@ def examined(environment: Environment) -> tuple[Subject, ModelData]:
     preflight.require(preflight.check(origin.handler))
     traced = tracing.modules(origin.handler, origin.search_folders)
     data = collect(origin, HashCache(home() / "hashes.json"), traced)
-    return rules.of_project(environment, data, origin.handler, origin.search_folders, traced), data
+    subject = rules.of_project(environment, data, origin.handler, origin.search_folders, traced)
+    return subject, ray_files.completed(environment, data)
 
 
 def working_sha256(environment: Environment) -> str | None:
     """The hash of the model data as the project now is; None if it cannot be collected."""
     try:
-        return collect(sources(environment), HashCache(home() / "hashes.json")).sha256
-    except (ProjectError, ArchiveError):
+        data = collect(sources(environment), HashCache(home() / "hashes.json"))
+        return ray_files.completed(environment, data).sha256
+    except (ProjectError, ArchiveError, ConfigError):
         return None
 
 

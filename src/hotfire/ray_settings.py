@@ -90,7 +90,7 @@ KEYS = tuple({**_OF_DEPLOYMENT, **_OF_REPLICA})
 def deployment(environment: Environment) -> dict[str, Any]:
     """The deployment's options as a Serve config has them. Raises ConfigError for what Ray would refuse.
 
-    On an instance with GPUs a replica has one, if nothing is said: Ray hides them from one that asks for none.
+    Where there are GPUs, a replica has one if nothing is said: Ray hides them from one that asks for none.
     """
     given = environment.ray
     _check(environment, given, {**_OF_DEPLOYMENT, **_OF_REPLICA})

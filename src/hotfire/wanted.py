@@ -11,7 +11,7 @@ from typing import Any
 
 from hotfire.environment import Autoscaling, Environment
 from hotfire.errors import ImageError
-from hotfire.images import image_uri
+from hotfire.images import image_uri, is_gpu, ray_uri
 from hotfire.model_data import ModelData
 from hotfire.raw_settings import merged
 from hotfire.resources import (
@@ -32,6 +32,9 @@ VARIANT = "AllTraffic"
 
 IN_PLACE = "in_place"
 """The strategy of `update` that only a local region has: the old version ends before the new one starts."""
+
+_AMI_OF_RAY = "al2-ami-sagemaker-inference-gpu-3-1"
+"""What an instance with GPUs must boot for the Ray Serve image, to whose CUDA the default's driver is too old."""
 
 _MODEL_DIGITS, _CONFIG_DIGITS = 12, 6
 _LONGEST_NAME = 63
@@ -181,21 +184,28 @@ def image(environment: Environment, region_name: str) -> dict[str, str]:
         return {}
     if environment.image:
         return {"Image": environment.image}
-    serverless = environment.serverless is not None
-    if environment.serving != "toolkit":
+    if environment.serving == "hotfire":
         message = f"serving: {environment.serving} needs an `image:` of your own at AWS"
         raise environment.mistake(message, "Add it, or leave `serving` out.", "serving")
     try:
-        uri = image_uri(
-            region=region_name,
-            instance_type="" if serverless else _type_of_image(environment),
-            framework_version=environment.framework_version,
-            py_version=environment.py_version,
-            serverless=serverless,
-        )
+        return {"Image": _image_of_aws(environment, region_name)}
     except ImageError as error:
         raise environment.mistake(error.message, error.advice, error.key) from error
-    return {"Image": uri}
+
+
+def _image_of_aws(environment: Environment, region_name: str) -> str:
+    """Raises ImageError."""
+    serverless = environment.serverless is not None
+    kind = "" if serverless else _type_of_image(environment)
+    if environment.serving == "ray":
+        return ray_uri(region=region_name, instance_type=kind, public=environment.in_containers)
+    return image_uri(
+        region=region_name,
+        instance_type=kind,
+        framework_version=environment.framework_version,
+        py_version=environment.py_version,
+        serverless=serverless,
+    )
 
 
 def _container(environment: Environment) -> dict[str, str]:
@@ -263,9 +273,12 @@ def hosting(environment: Environment) -> dict[str, Any]:
         sizes = environment.serverless
         serverless = {"MemorySizeInMB": sizes.memory_mb, "MaxConcurrency": sizes.max_concurrency}
         return {"ServerlessConfig": serverless, **startup}
+    kind = environment.hosting_type()
+    needs_driver = environment.serving == "ray" and not environment.is_local and is_gpu(kind)
     return {
-        "InstanceType": environment.hosting_type(),
+        "InstanceType": kind,
         "InitialInstanceCount": environment.instance_count,
+        **({"InferenceAmiVersion": _AMI_OF_RAY} if needs_driver else {}),
         **startup,
     }
 

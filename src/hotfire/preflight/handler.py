@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hotfire import tracing
+from hotfire.images import RAY
 from hotfire.preflight.finding import Finding, Found, Rule
 from hotfire.preflight.subject import Subject
 
@@ -187,19 +188,24 @@ def _no_model(subject: Subject) -> Iterator[Found]:
 
 
 def _streams(subject: Subject) -> Iterator[Found]:
-    if subject.image is None:
+    image = subject.image
+    if image is None:
         return
     for name in ("predict_fn", "output_fn", "transform_fn"):
         statement = _names(subject).get(name)
-        if isinstance(statement, _FUNCTIONS) and (part := _first_yield(statement)):
-            message = (
-                f"{name} is a generator, and the image {subject.image.version} cannot stream: its server "
-                "sends whole answers only."
-            )
-            advice = (
-                "Return the whole answer, or serve by an image that streams (`image:`, or `serving: ray`)."
-            )
-            yield Found(message, advice, subject.handler, part.lineno)
+        if not isinstance(statement, _FUNCTIONS) or not (part := _first_yield(statement)):
+            continue
+        if image == RAY:
+            message = f"{name} is a generator, whose parts the Ray Serve image sends all at once, at the end."
+            advice = "Serve by an image that streams (`image:`) where each part is to come when it is made."
+            yield Found(message, advice, subject.handler, part.lineno, "information")
+            continue
+        message = (
+            f"{name} is a generator, and the image {image.version} cannot stream: its server "
+            "sends whole answers only."
+        )
+        advice = "Return the whole answer, or serve by an image that streams (`image:`)."
+        yield Found(message, advice, subject.handler, part.lineno)
 
 
 def _first_yield(function: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.expr | None:

@@ -37,12 +37,16 @@ def _kind(environment: Environment) -> str:
 
 def _image(subject: Subject) -> Iterator[Found]:
     environment = subject.environment
-    if environment is None or environment.image or environment.serving != "toolkit":
+    if environment is None or environment.image or environment.serving == "hotfire":
         return
+    region, kind = environment.region or "us-east-1", _kind(environment)
     try:
+        if environment.serving == "ray":
+            images.ray_uri(region=region, instance_type=kind)
+            return
         images.image_uri(
-            region=environment.region or "us-east-1",
-            instance_type=_kind(environment),
+            region=region,
+            instance_type=kind,
             framework_version=environment.framework_version,
             py_version=environment.py_version,
             serverless=environment.serverless is not None,
@@ -237,7 +241,7 @@ RULES = (
     Rule(
         "image",
         "error",
-        "There is no PyTorch inference image for the framework_version, py_version, region or instance type.",
+        "AWS has no image for the framework_version, py_version, region or instance type.",
         "Take the nearest, which the message names, or name an `image`.",
         _image,
     ),
@@ -245,7 +249,7 @@ RULES = (
         "image-patches",
         "information",
         "AWS does not patch the image line any more.",
-        "Take a newer line, an image of your own, or AWS's Ray Serve image.",
+        "Take a newer line, an image of your own, or AWS's Ray Serve image (`serving: ray`).",
         _image_patches,
     ),
     Rule(

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from hotfire.environment import Environment
 from hotfire.errors import ImageError
-from hotfire.images import ImageLine, image_line, line_of_uri
+from hotfire.images import RAY, ImageLine, image_line, line_of_uri
 from hotfire.preflight.installed import Installed
 from hotfire.preflight.requirements import Requirements, read
 from hotfire.tracing import Module, SearchFolder
@@ -80,10 +80,12 @@ class Subject:
         environment = self.environment
         if environment is None:
             return image_line()
-        if environment.serving != "toolkit":
-            return None
         if environment.image is not None:
             return line_of_uri(environment.image)
+        if environment.serving == "ray":
+            return RAY
+        if environment.serving != "toolkit":
+            return None
         try:
             return image_line(environment.framework_version, environment.py_version)
         except ImageError:
