@@ -11,6 +11,7 @@ from hotfire import __version__
 from hotfire.address import Key, prove
 from hotfire.errors import ArchiveError, UsageError
 from hotfire.model_data import Entry, tree_sha256
+from hotfire.region.invocations import Invocations
 from hotfire.region.private import Private
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
@@ -44,6 +45,16 @@ class Unleased:
 
     def debug(self, params: Mapping[str, Any]) -> None: ...
 
+    def report(self, params: Mapping[str, Any]) -> None: ...
+
+    def show(self, params: Mapping[str, Any]) -> None: ...
+
+
+class Unshared:
+    """Nobody shares a model."""
+
+    def hold(self, params: Mapping[str, Any]) -> None: ...
+
 
 class Workers:
     """This process answers for the endpoint `ours`."""
@@ -69,9 +80,21 @@ def stopped() -> list[bool]:
 
 
 @pytest.fixture
-def private(tmp_path: Path, store: Store, host: Host, stopped: list[bool]) -> Private:
+def private(tmp_path: Path, store: Store, host: Host, stopped: list[bool]) -> Iterator[Private]:
     trees = Trees(tmp_path / "model-data")
-    return Private(KEY, store, trees, host, Entries(), Unleased(), Workers(), lambda: stopped.append(True))
+    with Invocations(tmp_path / "requests.sqlite") as invocations:
+        yield Private(
+            KEY,
+            store,
+            trees,
+            host,
+            Entries(),
+            Unleased(),
+            Workers(),
+            lambda: stopped.append(True),
+            Unshared(),
+            invocations,
+        )
 
 
 def manifest(folder: Path, files: dict[str, str]) -> dict[str, Any]:
@@ -154,3 +177,18 @@ def test_the_memory_of_who_answers_is_told(private: Private) -> None:
     assert found["pid"] == os.getpid()
     assert 0 < found["own"] <= found["resident"]
     assert asyncio.run(private.workers({"endpoint": "another"})) == []
+
+
+def test_a_key_of_the_public_api_is_shown_once(private: Private) -> None:
+    made = private.create_key({"name": "phone", "models": ["news"], "seconds": None})
+    assert made["key"].startswith(made["prefix"])
+    assert made["absent"] == ["news"]
+    (listed,) = private.keys({})
+    assert "key" not in listed
+    assert listed == {name: made[name] for name in listed}
+
+
+def test_a_key_of_the_public_api_is_taken_back(private: Private) -> None:
+    private.create_key({"name": "phone", "models": [], "seconds": 60.0})
+    assert private.revoke_key({"name": "phone"})["name"] == "phone"
+    assert private.keys({}) == []

@@ -18,6 +18,7 @@ from hotfire.console.public import PublicApi
 from hotfire.errors import ModelError, ServiceError, Throttling, ValidationError
 from hotfire.instances.base import Answer
 from hotfire.region.api_keys import ApiKeys
+from hotfire.region.apps import PageExample
 from hotfire.region.caller import Caller
 from hotfire.region.runtime import Outcome
 from hotfire.region.store import Store
@@ -59,6 +60,11 @@ class Apps:
     def of(self, endpoint: str) -> App:
         return self.apps[endpoint]
 
+    def examples(self, endpoint: str) -> list[PageExample]:
+        wrong = PageExample("wrong", b'[["nonsense"]]', "application/json", status=400)
+        right = PageExample("match", b'[["A tennis match"]]', "application/json")
+        return [wrong, right] if endpoint == "news" else []
+
 
 class Echo:
     """Models that answer what they are asked, as `answers` has it; `asked` is what came."""
@@ -88,8 +94,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path / "region.sqlite") as store:
         for name in APPS:
             store.put_endpoint(Endpoint(name, f"arn:{name}", "c", "InService", 1.0, 1.0))
-        example = {"name": "match", "body": '[["A tennis match"]]', "content_type": "application/json"}
-        store.put_examples("news", [{**example, "accept": ""}])
         yield store
 
 
@@ -121,7 +125,10 @@ class Api:
     ) -> None:
         names = frozenset({HOST, "localhost:4774", "[::1]:4774", "models.example"})
         gate = Gate(KEY, names, origins=exposure.origins)
-        self._api, self._door = api, Guests(gate, keys, visitors, exposure).door(is_here=is_here)
+        self._api, self._door = (
+            api,
+            Guests(gate, keys, visitors, needs_key=not exposure.is_local).door(is_here=is_here),
+        )
 
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> Response:
         named = {"host": HOST} | {name.replace("_", "-"): value for name, value in headers.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, quote, unquote
 
 from hotfire.console.frame import Frame, redirect
@@ -15,12 +15,22 @@ from hotfire.region.feed import Feed
 from hotfire.region.visitor import Visitor
 from hotfire.region.wire import Request, Response
 
-_NO_ENTRY = (
-    "This page is opened by a link that `hotfire status` prints: it works once, and lets this browser in."
-)
-_USED_UP = "This link has been used. `hotfire status` prints a new one."
 _NOT_YOURS = "The link that let you in leads to the page of a model, and not to this one."
 _NOTHING = "There is no such page or endpoint."
+
+
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """What is said to who has not entered, and to who comes by a link that does not let in."""
+
+    no_entry: str
+    used_up: str
+
+
+OF_THE_REGION = Strangers(
+    "This page is opened by a link that `hotfire status` prints: it works once, and lets this browser in.",
+    "This link has been used. `hotfire status` prints a new one.",
+)
 
 
 class Console:
@@ -29,8 +39,10 @@ class Console:
     `parts` hold the pages. A page is asked for by its route, and what changes on it by `/live?page=ADDRESS`.
     """
 
-    def __init__(self, visitors: Visitors, feed: Feed, parts: Sequence[Part]) -> None:
-        self._visitors, self._frame = visitors, Frame()
+    def __init__(
+        self, visitors: Visitors, feed: Feed, parts: Sequence[Part], strangers: Strangers = OF_THE_REGION
+    ) -> None:
+        self._visitors, self._frame, self._strangers = visitors, Frame(), strangers
         self._live = Live(self._frame, feed, self._living)
         every: Sequence[Part] = (self._frame, self._live, *parts)
         self._routes = [(route, _compiled(route.pattern)) for part in every for route in part.routes]
@@ -48,12 +60,12 @@ class Console:
         found = self._found(visit)
         if found is None:
             if visit.visitor is None:
-                return _message(403, "Hotfire", _NO_ENTRY)
+                return _message(403, "Hotfire", self._strangers.no_entry)
             return _message(404, "Not found", _NOTHING)
         route, visit = found
         if not route.is_open:
             if visit.visitor is None:
-                return _message(403, "Hotfire", _NO_ENTRY)
+                return _message(403, "Hotfire", self._strangers.no_entry)
             if not visit.visitor.is_owner and not _is_for(route, visit.visitor, visit):
                 return _message(403, "Hotfire", _NOT_YOURS)
         try:
@@ -81,7 +93,7 @@ class Console:
         cookie = self._visitors.enter(token)
         visitor = self._visitors.visitor(request.headers)
         if cookie is None and visitor is None:
-            return self._frame.respond(Visit(request), _message(403, "Hotfire", _USED_UP))
+            return self._frame.respond(Visit(request), _message(403, "Hotfire", self._strangers.used_up))
         # The address without the token is what stays in the browser's history.
         address = "/" + quote(unquote(request.path)).lstrip("/")
         return redirect(address, *((("set-cookie", cookie),) if cookie else ()))

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from hotfire import __version__
 from hotfire.app_inputs import Input, Upload
 from hotfire.app_schema import MOST_INPUTS, App
+from hotfire.region.apps import PageExample
 
 _JSON = "application/json"
 _SCHEMES = {
@@ -124,19 +125,20 @@ def response_schema(app: App) -> dict[str, Any]:
     return {"anyOf": [one, _answer({"predictions": {"type": "array", "items": answer}})]}
 
 
-def example_of(app: App, examples: Iterable[Mapping[str, Any]]) -> Any:
-    """An input as JSON: the first of the project's examples that the model's inputs can say; None without.
-
-    Each example has its `body` as text, and its `content_type`.
-    """
+def example_of(app: App, examples: Iterable[PageExample]) -> Any:
+    """An input as JSON: the first of the project's examples that the model's inputs can say; None without."""
     for example in examples:
-        values = app.values_of(example["body"].encode(), example["content_type"]) if app.inputs else None
-        if values:
+        if example.status < 300 and (values := values_of(app, example)):
             return _as_json(app, values[0])
     filled = {one.name: _value_of(one) for one in app.inputs if one.required}
     if filled and all(value is not None for value in filled.values()):
         return _as_json(app, filled)
     return None
+
+
+def values_of(app: App, example: PageExample) -> list[dict[str, Any]] | None:
+    """The inputs that an example brings; None where the model's are not known, or cannot say it."""
+    return app.values_of(example.body, example.content_type) if app.inputs else None
 
 
 def _as_json(app: App, values: Mapping[str, Any]) -> Any:

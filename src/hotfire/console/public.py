@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -14,6 +14,7 @@ from hotfire.app_schema import App
 from hotfire.console.openapi import Listed, document, example_of, request_schema, response_schema
 from hotfire.console.predictions import Models, given, predict, told
 from hotfire.errors import AccessDenied, ApiError, HotfireError
+from hotfire.region.apps import PageExample
 from hotfire.region.store import Store
 from hotfire.region.visitor import Visitor
 from hotfire.region.wire import Request, Response
@@ -68,6 +69,10 @@ class Apps(Protocol):
         """What is declared of an endpoint's model, or can be told from its examples."""
         ...
 
+    def examples(self, endpoint: str) -> Sequence[PageExample]:
+        """The examples of an endpoint's project."""
+        ...
+
 
 class PublicApi:
     """Answers what is asked for below `/api/`; whatever goes wrong is answered as JSON too."""
@@ -104,7 +109,7 @@ class PublicApi:
         if endpoint is None or endpoint.status == "Deleting":
             raise ApiError(404, "unknown_model", f"There is no model named {name!r}.")
         app = self._apps.of(name)
-        return Listed(name, app, endpoint.status, example_of(app, self._store.examples(name) or ()))
+        return Listed(name, app, endpoint.status, example_of(app, self._apps.examples(name)))
 
     def models(self, visitor: Visitor) -> list[Listed]:
         """The models that somebody may ask, by name."""

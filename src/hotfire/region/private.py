@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from hotfire.errors import ArchiveError, UsageError
 from hotfire.instances.memory import footprint
 from hotfire.model_data import Entry
 from hotfire.region.api_keys import ApiKey, ApiKeys
+from hotfire.region.invocations import Invocation, Invocations, Message, Query
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
 
@@ -60,6 +62,9 @@ class Leases(Protocol):
     def debug(self, params: Mapping[str, Any]) -> Any:
         """Have debuggers attach to what is served there."""
 
+    def report(self, params: Mapping[str, Any]) -> None:
+        """Keep what its client tells of a save."""
+
     def show(self, params: Mapping[str, Any]) -> None:
         """Have the page there be this."""
 
@@ -85,9 +90,11 @@ class Private:
         workers: Workers,
         stop: Callable[[], None],
         shares: Shares,
+        invocations: Invocations,
     ) -> None:
         self._key, self._store, self._trees, self._host = key, store, trees, host
         self._entries, self._workers, self._stop = entries, workers, stop
+        self._invocations = invocations
         self._keys, self._leases = ApiKeys(store), leases
         self.routes: Mapping[tuple[str, str], Route] = {
             ("POST", "/_hotfire/warm"): self.warm,
@@ -99,6 +106,8 @@ class Private:
             ("POST", "/_hotfire/try"): leases.try_again,
             ("POST", "/_hotfire/last"): leases.last,
             ("POST", "/_hotfire/debug"): leases.debug,
+            ("POST", "/_hotfire/report"): leases.report,
+            ("POST", "/_hotfire/requests"): self.requests,
             ("POST", "/_hotfire/workers"): self.workers,
             ("GET", "/_hotfire/keys"): self.keys,
             ("POST", "/_hotfire/keys"): self.create_key,
@@ -145,6 +154,12 @@ class Private:
         found = await asyncio.to_thread(lambda: [footprint(pid) for pid in pids])
         return [asdict(one) for one in found if one is not None]
 
+    async def requests(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The last requests that came to an endpoint, the newest first, with their bodies in base64."""
+        query = Query(endpoint=params["endpoint"], **params.get("query", {}))
+        found = await self._invocations.recent(query, params["limit"], bodies=True)
+        return [_invocation_as_json(one) for one in found]
+
     def keys(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The keys of the public API, without their secrets, which nobody has but who was given them."""
         return [asdict(key) for key in self._keys.all()]
@@ -169,3 +184,14 @@ class Private:
         if route is None:
             raise UsageError(f"the region has no {method} {path}")
         return route
+
+
+def _invocation_as_json(one: Invocation) -> dict[str, Any]:
+    values = {field.name: getattr(one, field.name) for field in fields(one)}
+    messages = {"sent": _message_as_json(one.sent), "answer": _message_as_json(one.answer)}
+    return {**values, **messages, "can_be_sent_again": one.can_be_sent_again}
+
+
+def _message_as_json(message: Message) -> dict[str, Any]:
+    body = None if message.body is None else base64.b64encode(message.body).decode()
+    return {"headers": dict(message.headers), "body": body, "size": message.size}

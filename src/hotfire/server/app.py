@@ -9,6 +9,7 @@ import inspect
 import json
 import logging
 import math
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +21,12 @@ from hotfire.console.app import Console
 from hotfire.console.endpoint_pages import EndpointPages
 from hotfire.console.model_page import ModelPage
 from hotfire.console.overview import Overview
+from hotfire.console.predictions import too_large
+from hotfire.console.public import PublicApi, refusal
+from hotfire.console.recorded import RecordedRequest
+from hotfire.console.requests import RequestList
 from hotfire.errors import (
+    ApiError,
     HotfireError,
     InternalFailure,
     ServiceError,
@@ -33,6 +39,8 @@ from hotfire.instances.preloads import Preloads
 from hotfire.instances.process import ProcessHost
 from hotfire.instances.zygotes import Zygotes
 from hotfire.region.absent import Absent
+from hotfire.region.api_keys import ApiKeys
+from hotfire.region.apps import Apps
 from hotfire.region.blueprints import Blueprints
 from hotfire.region.buckets import Buckets
 from hotfire.region.caller import LONGEST_WAIT, Caller, Operation
@@ -40,22 +48,28 @@ from hotfire.region.census import Census
 from hotfire.region.control import Control
 from hotfire.region.dispatcher import Dispatcher
 from hotfire.region.endpoints import Endpoints
-from hotfire.region.feed import Feed
 from hotfire.region.identity import Identity
+from hotfire.region.invocations import Limits
 from hotfire.region.journal import Journal
 from hotfire.region.leases import Hold, Leases
 from hotfire.region.logs import Logs
+from hotfire.region.metrics import CONTENT_TYPE
+from hotfire.region.observatory import Observatory
 from hotfire.region.private import Private
 from hotfire.region.queue import Queue
+from hotfire.region.replays import Replays
 from hotfire.region.requirements import PythonEnvironments
 from hotfire.region.runtime import Runtime
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
 from hotfire.region.wire import Request, Response, Service
 from hotfire.server import listening
+from hotfire.server.exchange import head_of, send_response
 from hotfire.server.gate import Gate, Scope, Visitors, clients_of, is_of_this_machine, scope
+from hotfire.server.guests import Door, Guests
 from hotfire.server.http import read_body, send_flow
 from hotfire.server.objects import ObjectServer, signature
+from hotfire.server.shares import Share, Shares
 
 WAIT_HEADER = "x-hotfire-wait"
 MOST_BYTES = 64 * 1024 * 1024
@@ -88,12 +102,14 @@ class Region:
         port: int,
         python: Path,
         environment: Mapping[str, str],
+        journal: Limits | None = None,
     ) -> None:
         self._store = Store(home / "region.sqlite")
         self._trees = Trees(home / "model-data")
         self._journal = Journal(home / "journal.sqlite")
         self._census = Census(self._store)
-        self._feed = Feed()
+        queue = Queue(self._store)
+        self._seen = Observatory(home, self._store, queue, journal)
         instances = ProcessHost(
             Zygotes(environment, self._census, Preloads(home / "imports.json")), home / "instances"
         )
@@ -103,10 +119,14 @@ class Region:
         self._containers = ContainerHost(home, environment)
         hosts = Hosts(instances, self._containers)
         self._endpoints = Endpoints(self._store, self._trees, hosts, blueprints, self._print)
-        self._leases = Leases(self._store, self._trees, self._endpoints, blueprints)
-        self._dispatcher = Dispatcher(Queue(self._store), buckets, self._endpoints, self._print)
+        self._seen.follow(self._endpoints)
+        self._leases = Leases(
+            self._store, self._trees, self._endpoints, blueprints, developments=self._seen.developments
+        )
+        scribe = self._seen.scribe
+        self._dispatcher = Dispatcher(queue, buckets, self._endpoints, self._print, scribe=scribe)
         self._endpoints.on_delete = self._dispatcher.abandon
-        runtime = Runtime(self._endpoints, self._dispatcher)
+        runtime = Runtime(self._endpoints, self._dispatcher, scribe)
         self.services: Mapping[str, tuple[Service, Operations]] = {
             "sagemaker": (Service("sagemaker"), Control(self._store, self._endpoints)),
             "sagemaker-runtime": (Service("sagemaker-runtime"), runtime),
@@ -114,17 +134,35 @@ class Region:
             "iam": (Service("iam"), Identity()),
             "logs": (Service("logs"), Logs(self._store, self._journal)),
         }
-        self._gate = Gate(key, listening.names(port, exposure), clients_of(key, exposure))
+        names = listening.names(port, exposure)
+        self._gate = Gate(key, names, clients_of(key, exposure), exposure.origins)
         self.objects = ObjectServer(home, buckets, self._census, self._gate, environment)
         visitors = Visitors(key, port)
         pages = EndpointPages(self._store, self._endpoints.holder)
+        replays = Replays(self._store, self._endpoints, blueprints, runtime)
         parts = (
-            Overview(self._store),
+            Overview(self._store, self._endpoints, self._seen.traffic),
             ModelPage(self._store, runtime, pages),
+            RequestList(self._store, self._seen.invocations, pages),
+            RecordedRequest(self._store, self._journal, self._seen.invocations, replays),
         )
-        self._console = Console(visitors, self._feed, parts)
+        self._console = Console(visitors, self._seen.feed, parts)
+        keys = ApiKeys(self._store)
+        apps = Apps(self._store, self._leases, self._seen.invocations)
+        self._api = PublicApi(self._store, apps, runtime)
+        self._guests = Guests(self._gate, keys, visitors, needs_key=not exposure.is_local)
+        self._shares = Shares(key, self._store, self._seen.feed, parts, self._api)
         self._private = Private(
-            key, self._store, self._trees, instances, visitors, self._leases, self._endpoints, self.stop
+            key,
+            self._store,
+            self._trees,
+            instances,
+            visitors,
+            self._leases,
+            self._endpoints,
+            self.stop,
+            self._shares,
+            self._seen.invocations,
         )
         self._flusher: asyncio.Task[None] | None = None
         self._reading: set[asyncio.Task[Any] | None] = set()
@@ -139,13 +177,15 @@ class Region:
         self._containers.open()
         served = [one.name for one in self._store.endpoints() if one.status != "Deleting"]
         self._dispatcher.resume(served)
+        self._seen.open()
         self._flusher = asyncio.get_running_loop().create_task(self._flush())
 
     def stop(self) -> None:
         """Begin to end: nobody is held any longer, and what has not come in whole is not waited for."""
         self._endpoints.release()
         self._leases.end()
-        self._feed.close()
+        self._shares.end()
+        self._seen.stop()
         self.objects.stop()
         for task in self._reading:
             if task is not None:
@@ -158,6 +198,7 @@ class Region:
             self._flusher.cancel()
         await self._dispatcher.close()
         await self._endpoints.close()
+        await self._seen.close()
         await self.objects.close()
         self._environments.close()
         self._census.close()
@@ -168,21 +209,21 @@ class Region:
         """Answer an HTTP request, by ASGI."""
         if given["type"] != "http":
             return
-        head = _head(given)
+        head = head_of(given)
         with contextlib.suppress(ConnectionError):
             if head.path.startswith("/_hotfire/") and not is_of_this_machine(given):
-                await _send(send, _json(403, {"error": {"message": "only this machine's programs may ask"}}))
+                await send_response(send, _NOT_FROM_HERE)
                 return
             signed = signature(head)
             if signed is not None and signed.service == "s3":
                 await self.objects.serve(head, receive, send)
                 return
-            response = await self._answer(head, receive)
-            await _send(send, response)
+            response = await self._answer(head, receive, is_here=is_of_this_machine(given))
+            await send_response(send, response)
             if response.flow is not None:
                 await send_flow(receive, send, response.flow)
 
-    async def _answer(self, head: Request, receive: Any) -> Response:
+    async def _answer(self, head: Request, receive: Any, *, is_here: bool) -> Response:
         task = asyncio.current_task()
         self._reading.add(task)
         try:
@@ -191,12 +232,18 @@ class Region:
             return Response(503, _CLOSE, b"")
         finally:
             self._reading.discard(task)
+        is_public = head.path.startswith("/api/")
         if body is None:
-            return Response(413, _CLOSE, b"")
-        return await self.respond(dataclasses.replace(head, body=body))
+            return refusal(too_large(MOST_BYTES)) if is_public else Response(413, _CLOSE, b"")
+        request = dataclasses.replace(head, body=body)
+        if is_public:
+            return await self._api.respond(request, self._guests.door(is_here=is_here))
+        if head.path == "/metrics":
+            return await self._scrape(request, self._guests.door(is_here=is_here))
+        return await self.respond(request)
 
     async def respond(self, request: Request) -> Response:
-        """The answer to a request, whosever it is."""
+        """The answer to a request, whosever it is, of what is not the public API's."""
         try:
             if request.path.startswith("/_hotfire/"):
                 return await self._answer_client(request)
@@ -209,6 +256,21 @@ class Region:
             return await self._answer_service(name or "", request, signed)
         except ServiceError as error:
             return _plain_error(error)
+
+    async def _scrape(self, request: Request, door: Door) -> Response:
+        """The figures, for whoever may ask the public API about every model."""
+        try:
+            self._gate.check_origin(request.headers)
+            if door.admit(request.headers, elsewhere=False).models is not None:
+                raise ApiError(403, "key_too_narrow", "This key is for some models, and figures are of all.")
+            if request.method not in ("GET", "HEAD"):
+                raise ApiError(405, "method_not_allowed", "Figures are read by GET.")
+        except ServiceError as error:
+            return _plain_error(error)
+        except ApiError as error:
+            return refusal(error)
+        text = await self._seen.metrics.text()
+        return Response(200, (("content-type", CONTENT_TYPE),), text.encode())
 
     async def _answer_service(self, name: str, request: Request, signed: Scope | None) -> Response:
         request_id = str(uuid.uuid4())
@@ -257,7 +319,7 @@ class Region:
             self._gate.check_bearer(request.headers)
             route = self._private.route(request.method, request.path)
             result = route(json.loads(request.body or b"{}"))
-            if isinstance(result, Hold):
+            if isinstance(result, Hold | Share):
                 return Response(200, (("content-type", "application/x-ndjson"),), b"", result)
             return _json(200, await result if inspect.isawaitable(result) else result)
         except UnrecognizedClient as error:
@@ -273,6 +335,9 @@ class Region:
     def _print(self, endpoint: str, stream: str, request: str, line: str) -> None:
         self._journal.add(endpoint, stream, request, line)
         self._leases.printed(endpoint, stream, request, line)
+        if self._seen.feed.has_listeners("lines", endpoint):
+            told = {"stream": stream, "request": request, "line": line, "time": int(time.time() * 1000)}
+            self._seen.feed.publish("lines", endpoint, told)
 
     async def _flush(self) -> None:
         while True:
@@ -280,11 +345,11 @@ class Region:
             self._journal.flush()
 
 
-def _head(given: Scoped) -> Request:
-    """A request whose body is not read yet."""
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in given["headers"]}
-    path, query = given["raw_path"].decode("latin-1"), given["query_string"].decode("latin-1")
-    return Request(given["method"], path, query, headers, b"")
+def _json(status: int, value: Any) -> Response:
+    return Response(status, (("content-type", "application/json"),), json.dumps(value).encode())
+
+
+_NOT_FROM_HERE = _json(403, {"error": {"message": "only this machine's programs may ask"}})
 
 
 def _service_name(request: Request, signed: Scope | None) -> str | None:
@@ -303,21 +368,6 @@ def _wait(headers: Mapping[str, str]) -> float:
     except (KeyError, ValueError):
         return LONGEST_WAIT
     return max(seconds, 0.0) if math.isfinite(seconds) else LONGEST_WAIT
-
-
-async def _send(send: Any, response: Response) -> None:
-    headers = [
-        (name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in response.headers
-    ]
-    if response.flow is None:
-        headers.append((b"content-length", str(len(response.body)).encode()))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    if response.flow is None:
-        await send({"type": "http.response.body", "body": response.body})
-
-
-def _json(status: int, value: Any) -> Response:
-    return Response(status, (("content-type", "application/json"),), json.dumps(value).encode())
 
 
 def _plain_error(error: ServiceError) -> Response:

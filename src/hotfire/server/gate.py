@@ -76,7 +76,7 @@ class KeyHolders(Anybody):
 
     def check_key(self, scope: Scope | None) -> Scope:
         """The scope of a request that carries the key. Raises UnrecognizedClient."""
-        if scope is None or not _same(scope.access_key, self._key.access_key):
+        if scope is None or not same(scope.access_key, self._key.access_key):
             raise UnrecognizedClient(
                 "The security token included in the request is invalid. This is a local region of Hotfire, "
                 'which takes its own key alone: eval "$(hotfire env)"'
@@ -167,7 +167,7 @@ class Gate:
 
     def check_bearer(self, headers: Mapping[str, str]) -> None:
         """See that a request of the private API knows the key. Raises UnrecognizedClient."""
-        if not _same(headers.get("authorization", ""), self._key.bearer):
+        if not same(headers.get("authorization", ""), self._key.bearer):
             raise UnrecognizedClient("This is another user's region, or its key was renewed.")
 
 
@@ -221,11 +221,7 @@ class Visitors:
 
     def knows(self, headers: Mapping[str, str]) -> bool:
         """Whether a request comes from a browser that entered."""
-        for part in headers.get("cookie", "").split(";"):
-            name, _, value = part.strip().partition("=")
-            if name == self._cookie:
-                return _same(value, self._session)
-        return False
+        return same(cookie_of(headers, self._cookie), self._session)
 
     def visitor(self, headers: Mapping[str, str]) -> Visitor | None:
         """Who a request comes from; None if the browser did not enter."""
@@ -239,6 +235,15 @@ def _host_of(origin: str) -> str:
         return ""
 
 
-def _same(given: str, secret: str) -> bool:
+def cookie_of(headers: Mapping[str, str], name: str) -> str:
+    """The value of a cookie; empty without one."""
+    for part in headers.get("cookie", "").split(";"):
+        found, _, value = part.strip().partition("=")
+        if found == name:
+            return value
+    return ""
+
+
+def same(given: str, secret: str) -> bool:
     """Whether they are equal, told in a time that says nothing of where they differ."""
-    return hmac.compare_digest(given.encode(), secret.encode())
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), secret.encode())

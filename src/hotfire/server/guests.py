@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
-from hotfire.address import Exposure
 from hotfire.errors import ApiError
 from hotfire.region.visitor import Visitor
-from hotfire.server.gate import Gate, Visitors
+from hotfire.server.gate import Gate
 
 _NAMES_OF_THE_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _PROXIED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 """Headers of a proxy, behind which is who knows whom."""
 
+_ADVICE = "`hotfire keys create NAME` makes one on the region's machine."
 _CHALLENGE = {"www-authenticate": 'Bearer realm="hotfire"'}
 
 ANYBODY_HERE = Visitor()
@@ -29,16 +28,27 @@ class Keys(Protocol):
         ...
 
 
-class Guests:
-    """Who asks a region, by the loopback (`is_here`) or from elsewhere.
+class Visitors(Protocol):
+    """Knows the browsers that entered."""
 
-    A region that only its own machine can reach takes that machine's programs as they come. One that others
-    can reach wants a key of everybody: a proxy's requests come by the loopback, too.
+    def visitor(self, headers: Mapping[str, str]) -> Visitor | None:
+        """Who a request comes from; None if from none of them."""
+        ...
+
+
+class Guests:
+    """Who asks by one listener, from this machine (`is_here`) or from elsewhere.
+
+    One that only its own machine can reach may take that machine's programs as they come. One that others
+    can reach must want a key of everybody: a proxy's requests come by the loopback, too. `advice` says where
+    a key comes from.
     """
 
-    def __init__(self, gate: Gate, keys: Keys, visitors: Visitors, exposure: Exposure) -> None:
+    def __init__(
+        self, gate: Gate, keys: Keys, visitors: Visitors, *, needs_key: bool, advice: str = _ADVICE
+    ) -> None:
         self._gate, self._keys, self._visitors = gate, keys, visitors
-        self.needs_key = not exposure.is_local
+        self.needs_key, self._advice = needs_key, advice
 
     def door(self, *, is_here: bool) -> Door:
         """By which a request comes."""
@@ -59,7 +69,7 @@ class Guests:
             return visitor
         if is_here and _asks_itself(headers):
             return ANYBODY_HERE
-        raise key_needed("`hotfire keys create NAME` makes one on the region's machine.")
+        raise key_needed(self._advice)
 
 
 class Door:
@@ -103,11 +113,6 @@ def key_needed(advice: str) -> ApiError:
     """The error of a request without a key."""
     message = f"Send a key, as `Authorization: Bearer KEY` or `X-Api-Key`. {advice}"
     return ApiError(401, "key_needed", message, headers=_CHALLENGE)
-
-
-def same(given: str, secret: str) -> bool:
-    """Whether they are equal, told in a time that says nothing of where they differ."""
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), secret.encode())
 
 
 def _asks_itself(headers: Mapping[str, str]) -> bool:

@@ -15,6 +15,8 @@ PORT = 4774
 LOCAL = "127.0.0.1"
 _PORTS_TRIED = 100
 _ANY_4, _ANY_6 = "0.0.0.0", "::"
+_SOMEWHERE = ("192.0.2.1", 9)
+"""An address that is nobody's, which all networks would lead to."""
 _TAKEN = (errno.EADDRINUSE, errno.EACCES)
 
 
@@ -32,8 +34,7 @@ def listening(port: int | None, exposure: Exposure) -> Iterator[list[socket.sock
                 sockets = _listen(stack, candidate, exposure.host)
             except OSError as error:
                 if error.errno == errno.EADDRNOTAVAIL:
-                    message = f"{exposure.host} is no address of this machine"
-                    raise RegionError(message, "`--host 0.0.0.0` listens on all that it has.") from error
+                    raise _not_ours(exposure.host) from error
                 if error.errno not in _TAKEN:
                     raise
                 continue
@@ -41,6 +42,46 @@ def listening(port: int | None, exposure: Exposure) -> Iterator[list[socket.sock
             return
     tried = f"port {port}" if port is not None else f"every port from {PORT} to {PORT + _PORTS_TRIED - 1}"
     raise PortInUse(f"{tried} is in use by another program", "Name another: `hotfire up --port N`.")
+
+
+def bound(host: str, port: int | None) -> socket.socket:
+    """A socket that listens at one address of this machine, on a free port if none is asked for.
+
+    Raises PortInUse, and RegionError for an address that is not this machine's.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port or 0))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise _not_ours(host) from error
+        if error.errno not in _TAKEN:
+            raise
+        message = f"port {port} of {host} is in use by another program"
+        raise PortInUse(message, "Name another: `--port N`.") from error
+    return listener
+
+
+def reached_at(host: str) -> list[str]:
+    """The addresses by which others reach what listens there; first the one from which this machine calls."""
+    if host not in (_ANY_4, _ANY_6):
+        return [host]
+    import psutil
+
+    own = [
+        found.address
+        for interface in psutil.net_if_addrs().values()
+        for found in interface
+        if found.family == socket.AF_INET and not ip_address(found.address).is_loopback
+    ]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        probe.connect(_SOMEWHERE)  # which sends nothing, but finds the way
+        first = probe.getsockname()[0]
+        own.sort(key=lambda address: address != first)
+    return own
 
 
 def names(port: int, exposure: Exposure) -> frozenset[str]:
@@ -51,6 +92,11 @@ def names(port: int, exposure: Exposure) -> frozenset[str]:
         # Behind a proxy the port may be another, or the usual one, which is not named.
         + [text for name in exposure.allowed for text in (name.lower(), f"{name.lower()}:{port}")]
     )
+
+
+def _not_ours(host: str) -> RegionError:
+    message = f"{host} is no address of this machine"
+    return RegionError(message, "`--host 0.0.0.0` listens on all that it has.")
 
 
 def _listen(stack: contextlib.ExitStack, port: int, host: str) -> list[socket.socket]:
