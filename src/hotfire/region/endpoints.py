@@ -77,10 +77,13 @@ class Endpoints:
         self._lives: dict[str, _Life] = {}
         self._background: set[asyncio.Task[None]] = set()
         self.on_delete: Callable[[str], None] = lambda name: None
+        self.on_change: Callable[[str], None] = lambda name: None
+        """Is told the name of an endpoint whose record or holder is another, or that is gone."""
 
     def create(self, endpoint: Endpoint, tags: Mapping[str, str]) -> None:
         """Store an endpoint, whose state is Creating, and begin to bring it up."""
         self._store.put_endpoint(endpoint, tags)
+        self.on_change(endpoint.name)
         plan = self._blueprints.draw(endpoint.config_name)
         self._begin(endpoint.name, self._bring_up(endpoint.name, plan))
 
@@ -150,6 +153,7 @@ class Endpoints:
         life = self._lives.setdefault(name, _Life())
         life.holder = holder
         life.workshop = self._host.workshop() if isinstance(self._host, Leasable) else None
+        self.on_change(name)
 
     def holder(self, name: str) -> str:
         """Who has the endpoint for itself meanwhile; empty if nobody."""
@@ -166,6 +170,7 @@ class Endpoints:
     def announce(self, endpoint: Endpoint, tags: Mapping[str, str]) -> None:
         """Store an endpoint that is there for its holder alone; its state is Creating."""
         self._store.put_endpoint(endpoint, tags)
+        self.on_change(endpoint.name)
 
     def settle(self, name: str, failure_reason: str) -> None:
         """Let an announced endpoint be in service."""
@@ -181,6 +186,7 @@ class Endpoints:
         if life.task is None:
             life.settled.set()
             del self._lives[name]
+        self.on_change(name)
 
     def resume(self) -> None:
         """Take up the life of every endpoint of the store, when a region is started again."""
@@ -297,6 +303,7 @@ class Endpoints:
             await asyncio.shield(self._spawn(fleet.stop()))
         self._store.delete_endpoint(name)
         del self._lives[name]
+        self.on_change(name)
 
     async def _start(self, name: str, plan: FleetPlan | Blueprint, workshop: Host | None = None) -> Fleet:
         if isinstance(plan, Blueprint):
@@ -349,6 +356,7 @@ class Endpoints:
         endpoint = self._store.endpoint(name)
         if endpoint is not None:
             self._store.put_endpoint(replace(endpoint, modified=self._clock(), **changes))
+            self.on_change(name)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

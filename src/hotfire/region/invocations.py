@@ -207,6 +207,8 @@ class Invocations:
         self._pending: list[Record] = []
         self._pending_size = 0
         self._is_failing = self._closed = False
+        self.lost = 0
+        """How many were not recorded."""
         try:
             self._kept = self._count()
             self._last: int = self._database.rows("SELECT last FROM given")[0][0]
@@ -233,6 +235,7 @@ class Invocations:
         """Take a request down; cheap. It is not, if too much waits for the disk already."""
         size = len(record.sent or b"") + len(record.answer or b"")
         if len(self._pending) >= _MOST_PENDING or self._pending_size + size > _MOST_PENDING_BYTES:
+            self.lost += 1
             return
         self._pending.append(record)
         self._pending_size += size
@@ -292,6 +295,7 @@ class Invocations:
                 self._evict()
         except StoreError as error:
             self._kept = before
+            self.lost += len(batch)
             if not self._is_failing:
                 _log.warning("requests are not recorded: %s", error.message)
             self._is_failing = True

@@ -17,7 +17,9 @@ from hotfire.instances.base import Answer, Change, Request
 from hotfire.model_data import entries_of
 from hotfire.region.blueprints import Blueprints
 from hotfire.region.debugging import Debuggee, Relay
+from hotfire.region.developments import Developments
 from hotfire.region.endpoints import Endpoints
+from hotfire.region.feed import Feed
 from hotfire.region.fleet import Broken, Fleet
 from hotfire.region.recording import Recorded, unanswered
 from hotfire.region.runtime import REAL_TIME_SECONDS, container_request
@@ -96,9 +98,10 @@ class Leases:
         endpoints: Endpoints,
         blueprints: Blueprints,
         clock: Callable[[], float] = time.time,
+        developments: Developments | None = None,
     ) -> None:
         self._store, self._trees, self._endpoints, self._blueprints = store, trees, endpoints, blueprints
-        self._clock = clock
+        self._clock, self._developments = clock, developments or Developments(Feed())
         self._leases: dict[str, Lease] = {}
 
     def clear(self) -> None:
@@ -154,6 +157,8 @@ class Leases:
                 fleet = await self._loaded(lease, params)
             except LoadFailed as error:
                 lease.generation += 1
+                seconds = time.perf_counter() - begun
+                self._developments.reloaded(lease.endpoint, seconds, failure=error.message)
                 journal = params["environment"].get(JOURNAL_VARIABLE) != "false"
                 queued = params.get("asynchronous", {}).get("AsyncInferenceConfig")
                 broken = Broken(VARIANT, error, _dev(lease.endpoint), journal=journal, asynchronous=queued)
@@ -169,6 +174,7 @@ class Leases:
         lease.generation += not kept
         lease.folders = params.get("folders", ())
         self._go_live(lease, fleet)
+        self._developments.reloaded(lease.endpoint, ready - begun, kept=kept)
         return {
             "kept": kept,
             "generation": lease.generation,
@@ -205,6 +211,10 @@ class Leases:
         """What the page is made of while somebody holds the endpoint, if they have said so."""
         lease = self.of(endpoint)
         return None if lease is None else lease.page
+
+    def report(self, params: Mapping[str, Any]) -> None:
+        """Keep what the client tells of its last save, for the pages."""
+        self._developments.reported(self._held(params["lease"]).endpoint, params["report"])
 
     def last(self, params: Mapping[str, Any]) -> dict[str, Any] | None:
         """The last request that somebody else sent, and its answer; None if nobody has."""
@@ -249,6 +259,7 @@ class Leases:
                 lease.last = request, answer
             if answer.findings is not None and "failure" in answer.findings:
                 lease.tell(_failed(request, answer.status, answer.findings))
+                self._developments.refused(lease.endpoint, answer.status)
 
         self._endpoints.lend(lease.endpoint, Recorded(fleet, keep))
         lease.fleet = fleet if isinstance(fleet, Fleet) else None
@@ -278,6 +289,7 @@ class Leases:
             self._endpoints.announce(made, {**tags, DEV_TAG: str(pid)})
         else:
             self._store.set_tags(endpoint.arn, {**self._store.tags(endpoint.arn), DEV_TAG: str(pid)})
+        self._developments.began(name, pid)
         return lease
 
     def _release(self, lease: Lease) -> None:
@@ -287,11 +299,12 @@ class Leases:
             lease.loading.cancel()
         if lease.relay is not None:
             lease.relay.close()
-        self._endpoints.give_back(lease.endpoint)
         if lease.stands_alone:
             self._store.delete_endpoint(lease.endpoint)
         else:
             self._untag(lease.endpoint)
+        self._endpoints.give_back(lease.endpoint)
+        self._developments.ended(lease.endpoint)
         self._forget_records(lease.endpoint)
 
     def _untag(self, name: str) -> None:

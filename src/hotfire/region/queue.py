@@ -88,6 +88,10 @@ class Queue:
         """Forget a ticket whose outcome is written."""
         self._store.write("DELETE FROM tickets WHERE number = ?", number)
 
+    def lengths(self) -> dict[str, int]:
+        """How many tickets wait for each of those endpoints, or are in hand."""
+        return dict(self._store.rows("SELECT endpoint, count(*) FROM tickets GROUP BY endpoint"))
+
     def endpoints(self) -> list[str]:
         """Those for which tickets wait."""
         return [row[0] for row in self._store.rows("SELECT DISTINCT endpoint FROM tickets ORDER BY 1")]

@@ -55,6 +55,14 @@ class MemorySample:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """That another version, an endpoint config, began to serve; `time` in seconds since the epoch."""
+
+    time: float
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """A variant since the region's start, or since its endpoint was made, if that is later.
 
@@ -146,6 +154,7 @@ class Counter:
 class _Endpoint:
     variants: dict[str, Counter] = field(default_factory=dict)
     memory: deque[MemorySample] = field(default_factory=lambda: deque(maxlen=20_000))
+    marks: deque[Mark] = field(default_factory=lambda: deque(maxlen=100))
 
 
 class Traffic:
@@ -208,6 +217,23 @@ class Traffic:
         known = self._endpoints.get(endpoint)
         since = self._clock() - min(seconds, KEPT_SECONDS)
         return [sample for sample in known.memory if sample.time >= since] if known else []
+
+    def latest_memory(self, endpoint: str, seconds: float) -> list[MemorySample]:
+        """The last look at each of its workers, if any was within the last seconds."""
+        known = self._endpoints.get(endpoint)
+        if known is None or not known.memory or known.memory[-1].time < self._clock() - seconds:
+            return []
+        last = known.memory[-1].time
+        return [sample for sample in known.memory if sample.time == last]
+
+    def mark(self, endpoint: str, mark: Mark) -> None:
+        """Another version serves."""
+        self._endpoints.setdefault(endpoint, _Endpoint()).marks.append(mark)
+
+    def marks(self, endpoint: str) -> list[Mark]:
+        """When which version began to serve, the oldest first: the last hundred, however long ago."""
+        known = self._endpoints.get(endpoint)
+        return list(known.marks) if known else []
 
     def totals(self) -> list[Totals]:
         """Every variant since the start, by name."""
