@@ -172,11 +172,14 @@ def record(folder: Path, name: str, request: ExampleRequest, answer: Answer) -> 
     file = folder / f"{name}.json"
     if file.exists():
         raise ProjectError(f"{file} is there already", "Choose another name, or delete it first.")
-    expect: dict[str, Any] = {} if answer.status == 200 else {"status": answer.status}
-    expect |= {"content_type": answer.content_type, "value": answer.value}
     folder.mkdir(parents=True, exist_ok=True)
-    _write(file, {"request": _recorded(request), "expect": expect})
+    _write(file, _document_of(request, answer))
     return file
+
+
+def recorded(request: ExampleRequest, answer: Answer) -> str:
+    """What `record` writes."""
+    return _text(_document_of(request, answer))
 
 
 def accept(example: Example, answer: Answer) -> bool:
@@ -376,6 +379,12 @@ def _is_other_value(expect: Expectation, answer: Answer) -> bool:
     return "value" not in expect.kinds or any(_value_differences(expect, answer))
 
 
+def _document_of(request: ExampleRequest, answer: Answer) -> dict[str, Any]:
+    expect: dict[str, Any] = {} if answer.status == 200 else {"status": answer.status}
+    expect |= {"content_type": answer.content_type, "value": answer.value}
+    return {"request": _recorded(request), "expect": expect}
+
+
 def _recorded(request: ExampleRequest) -> dict[str, Any]:
     """A request as an example writes it, with what is not the default."""
     named = {name: getattr(request, name) for name in _PARAMETERS}
@@ -398,11 +407,15 @@ def _recorded_body(request: ExampleRequest) -> dict[str, Any]:
     return {"body": text if isinstance(value, str) else value}
 
 
+def _text(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
 def _write(file: Path, document: Mapping[str, Any]) -> None:
     """Write an example, whole at once, always in the same form."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        temporary.write_text(_text(document), "utf-8")
         if file.exists():
             shutil.copymode(file, temporary)
         temporary.replace(file)

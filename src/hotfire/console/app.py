@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +12,13 @@ from urllib.parse import parse_qs, quote, unquote
 from hotfire.console.frame import Frame, redirect
 from hotfire.console.live import Live
 from hotfire.console.visits import Absent, Page, Part, Route, Visit, Visitors
+from hotfire.errors import HotfireError
 from hotfire.region.feed import Feed
-from hotfire.region.visitor import Visitor
 from hotfire.region.wire import Request, Response
 
 _NOT_YOURS = "The link that let you in leads to the page of a model, and not to this one."
+_FAULT = "A fault of the local region; its log says more."
+_log = logging.getLogger("hotfire.region")
 _NOTHING = "There is no such page or endpoint."
 
 
@@ -58,21 +61,24 @@ class Console:
 
     async def _answer(self, visit: Visit) -> Page | Response:
         found = self._found(visit)
+        is_open = found is not None and found[0].is_open
+        if visit.visitor is None and not is_open:
+            return _message(403, "Hotfire", self._strangers.no_entry)
         if found is None:
-            if visit.visitor is None:
-                return _message(403, "Hotfire", self._strangers.no_entry)
             return _message(404, "Not found", _NOTHING)
         route, visit = found
-        if not route.is_open:
-            if visit.visitor is None:
-                return _message(403, "Hotfire", self._strangers.no_entry)
-            if not visit.visitor.is_owner and not _is_for(route, visit.visitor, visit):
-                return _message(403, "Hotfire", _NOT_YOURS)
+        if not is_open and not _is_for(route, visit):
+            return _message(403, "Hotfire", _NOT_YOURS)
         try:
             answer = route.handler(visit)
             return await answer if inspect.isawaitable(answer) else answer
         except Absent as absent:
             return _message(404, "Not found", str(absent) or _NOTHING)
+        except HotfireError as error:
+            return _message(500, "This cannot be shown", f"{error.message} {error.advice}".strip())
+        except Exception:  # noqa: BLE001  # the visitor is told, and the region goes on
+            _log.exception("a bug in Hotfire, met by %s %s", visit.request.method, visit.request.path)
+            return _message(500, "This cannot be shown", _FAULT)
 
     async def _living(self, visit: Visit) -> Page | None:
         """The page at an address, for a visitor who may see it; None where there is none that lives."""
@@ -106,8 +112,11 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     )
 
 
-def _is_for(route: Route, visitor: Visitor, visit: Visit) -> bool:
-    """Whether somebody sees a page who was let in to models alone."""
+def _is_for(route: Route, visit: Visit) -> bool:
+    """Whether a page is for a visitor, who may have been let in to models alone."""
+    visitor = visit.visitor
+    if visitor is None or visitor.is_owner:
+        return visitor is not None
     name = visit.places.get("name")
     return route.is_shared and (name is None or visitor.sees(name))
 

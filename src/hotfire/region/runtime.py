@@ -206,6 +206,12 @@ def container_request(params: Mapping[str, Any], limit: float) -> Request:
     return Request(str(uuid.uuid4()), headers, body, limit)
 
 
+def parameters(headers: Mapping[str, str]) -> dict[str, Any]:
+    """The parameters of an invocation that reached the container by these headers."""
+    found = {name.lower(): value for name, value in headers.items()}
+    return {given: found[header.lower()] for given, header in _HEADERS.items() if header.lower() in found}
+
+
 async def good(
     caller: Caller,
     endpoint: str,
