@@ -27,11 +27,18 @@ def page() -> str:
     for name in COMMANDS:
         command = hotfire.get_command(context, name)  # type: ignore[attr-defined]
         assert command is not None
-        inner = click.Context(
-            command, info_name=name, parent=context, max_content_width=90, terminal_width=90
-        )
-        parts.append(f"## hotfire {name}\n\n```\n{command.get_help(inner)}\n```\n")
+        parts += sections(command, name, context)
     return "\n".join(parts)
+
+
+def sections(command: click.Command, name: str, parent: click.Context) -> list[str]:
+    """What a command says of itself, and each of its own commands."""
+    context = click.Context(command, info_name=name, parent=parent, max_content_width=90, terminal_width=90)
+    found = [f"## {context.command_path}\n\n```\n{command.get_help(context)}\n```\n"]
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        assert inner.name is not None
+        found += sections(inner, inner.name, context)
+    return found
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from hotfire.cli.output import Output
 from hotfire.cli.root import COMMANDS, hotfire, run
 from hotfire.errors import HotfireError, UsageError
 
-OF_NO_PROJECT = ("new", "init", "serve", "up", "down", "env")
+OF_NO_PROJECT = ("new", "init", "serve", "up", "down", "env", "keys")
 OF_SEVERAL_ENVIRONMENTS = ("parity",)
 """These name them by their arguments."""
 HOTFIRE = (sys.executable, "-m", "hotfire")

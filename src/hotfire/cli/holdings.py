@@ -28,7 +28,7 @@ def show(output: Output, environment: Environment) -> None:
     if not found:
         output.say(f"There is no endpoint of Hotfire's in {region}.")
     else:
-        for line in _table([_HEAD, *(_row(one, is_local=environment.is_local) for one in found)]):
+        for line in table([_HEAD, *(_row(one, is_local=environment.is_local) for one in found)]):
             output.say(line)
         if not environment.is_local:
             output.say(_cost(found))
@@ -49,7 +49,8 @@ def _row(one: Holding, *, is_local: bool) -> tuple[str, ...]:
     )
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, each column as wide as its widest."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows

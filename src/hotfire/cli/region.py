@@ -35,7 +35,7 @@ _SECONDS_TO_SEND = 0.1
 _SECONDS_TO_WARM = 120.0
 
 
-def _address(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+def ip(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
     """A callback: an IP address."""
     from ipaddress import ip_address
 
@@ -71,7 +71,7 @@ def _origin(context: click.Context, option: click.Parameter, value: str) -> str:
 )
 @click.option(
     "--host",
-    callback=_address,
+    callback=ip,
     metavar="ADDRESS",
     help="Listen there too, for other machines: 0.0.0.0 is everywhere. Signatures are checked then.",
 )

@@ -26,10 +26,13 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "rollback": ("deploy", "Go back to the version before."),
     "delete": ("deploy", "Delete the endpoint and all that was made for it."),
     "pack": ("pack", "Write model.tar.gz."),
+    "image": ("image", "Build an image that serves the project by Hotfire."),
     "serve": ("serve", "Serve MODEL, a folder or a model.tar.gz, as SageMaker's container does."),
     "up": ("region", "Start the local region in the background, if it is not up."),
     "down": ("region", "Stop the local region."),
     "env": ("region", "Print the variables that point any AWS client at the local region."),
+    "keys": ("keys", "Make, list and revoke keys of the public API."),
+    "share": ("share", "Share MODEL's page with the people in your network, until Ctrl-C."),
 }
 """Each command with its module and what it does; the module's command object has the command's name."""
 

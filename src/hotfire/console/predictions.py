@@ -55,11 +55,20 @@ async def predict(models: Models, endpoint: str, app: App, value: Any) -> dict[s
         told["predictions"] = found
     else:
         told["prediction"] = found[0] if found is not None else _value(answers[0])
-    times: Counter[str] = Counter()
-    for answer in answers:
-        times.update(answer.times)
-    facts = {"seconds": time.perf_counter() - begun, "times": dict(times), "request": request}
+    facts = {"seconds": _micro(time.perf_counter() - begun), "times": _times(answers), "request": request}
     return told | facts
+
+
+def _times(answers: Sequence[Answer]) -> dict[str, float]:
+    """The time in each function of the handler, over all requests."""
+    total: Counter[str] = Counter()
+    for answer in answers:
+        total.update(answer.times)
+    return {name: _micro(seconds) for name, seconds in total.items()}
+
+
+def _micro(seconds: float) -> float:
+    return round(seconds, 6)
 
 
 def _bodies(app: App, value: Any) -> tuple[Sequence[Body], int, bool]:

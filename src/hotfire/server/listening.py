@@ -15,6 +15,8 @@ PORT = 4774
 LOCAL = "127.0.0.1"
 _PORTS_TRIED = 100
 _ANY_4, _ANY_6 = "0.0.0.0", "::"
+_BRIDGES = ("docker", "br-", "veth", "virbr", "cni", "podman", "lxc", "lxd")
+"""How the interfaces of containers and virtual machines begin, to which no people are connected."""
 _SOMEWHERE = ("192.0.2.1", 9)
 """An address that is nobody's, which all networks would lead to."""
 _TAKEN = (errno.EADDRINUSE, errno.EACCES)
@@ -73,8 +75,9 @@ def reached_at(host: str) -> list[str]:
 
     own = [
         found.address
-        for interface in psutil.net_if_addrs().values()
-        for found in interface
+        for name, addresses in psutil.net_if_addrs().items()
+        if not name.startswith(_BRIDGES)
+        for found in addresses
         if found.family == socket.AF_INET and not ip_address(found.address).is_loopback
     ]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):

@@ -44,7 +44,7 @@ class LinkHolders:
     """Browsers that came by the link to one model, and programs that use the key in it."""
 
     def __init__(self, model: str, secret: str, port: int) -> None:
-        self._secret, self._visitor = secret, Visitor(models=frozenset({model}))
+        self._secret, self._visitor = secret, Visitor(models=frozenset({model}), key=secret)
         self._name = f"hotfire-{port}"
         # The cookie is not the key: what a browser keeps is good for the page alone.
         self._session = prove(f"share {secret}", "session")
@@ -156,13 +156,22 @@ class Share:
         return self
 
     async def __anext__(self) -> bytes:
-        """The beginning; then nothing until the end."""
+        """The beginning; nothing more until the end, if that does not come of itself."""
         told, self._told = self._told, None
-        if told is not None:
-            return json.dumps(told).encode() + b"\n"
-        with contextlib.suppress(TimeoutError):
+        if told is None and not self._over.is_set():
+            told = await self._expiry()
+        if told is None:
+            raise StopAsyncIteration
+        return json.dumps(told).encode() + b"\n"
+
+    async def _expiry(self) -> Mapping[str, Any] | None:
+        """What is told when its time is over; None if something else ends it."""
+        try:
             await asyncio.wait_for(self._over.wait(), self._seconds)
-        raise StopAsyncIteration
+        except TimeoutError:
+            self._over.set()
+            return {"expired": True}
+        return None
 
     def end(self) -> None:
         """Let whoever holds it know that it ends."""
