@@ -11,9 +11,12 @@ from hotfire.bucket import Bucket
 from hotfire.deploy_env import DeployEnv
 from hotfire.deployment import Report
 from hotfire.depot import Depot, parted
-from hotfire.destination import Pace, Placement
+from hotfire.destination import Carriage, Pace, Placement
 from hotfire.environment import home
 from hotfire.examples import Example
+from hotfire.image_build import repository
+from hotfire.image_delivery import Delivery, is_own, telling
+from hotfire.image_registry import Registry
 from hotfire.inventory import errors
 from hotfire.model_data import ModelData
 
@@ -50,6 +53,20 @@ class Aws:
         """Upload what is not there."""
         self._depot.put(data, placement, report, previous)
 
+    def carriage(self, data: ModelData, report: Report, *, dry_run: bool) -> Carriage:
+        """The image of one's own, in a repository of ECR's."""
+        if not is_own(self._environment):
+            return Carriage()
+        return self._delivery.planned(data.requirements, telling(report), dry_run=dry_run)
+
+    def carry(self, data: ModelData, carriage: Carriage, report: Report) -> None:
+        """Build it here, and push it."""
+        self._delivery.carry(data.requirements, carriage, telling(report))
+
+    def remove_images(self) -> tuple[str, ...]:
+        """Delete the repository, if it was made for this endpoint."""
+        return self._delivery.removed() if is_own(self._environment) else ()
+
     def brought(self) -> Mapping[str, bool]:
         """The folders of what was uploaded for this endpoint."""
         return self._depot.brought()
@@ -68,6 +85,11 @@ class Aws:
     def _caller(self) -> Mapping[str, Any]:
         with errors("find out whose credentials these are"):
             return dict(self._env.client_for("sts").get_caller_identity())
+
+    @cached_property
+    def _delivery(self) -> Delivery:
+        registry = Registry(self._env.client_for("ecr"), repository(self._environment))
+        return Delivery(self._environment, registry)
 
     @property
     def _region(self) -> str:

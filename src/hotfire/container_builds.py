@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from hotfire.container_engine import Engine, engine_errors, explained
 from hotfire.errors import EngineError
 
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
+_LONG_STEPS = ("FROM", "RUN", "COPY --from")
 _LONGEST = 72
 _MOST_LINES = 200
 _SECONDS = 3600
@@ -183,7 +184,9 @@ def _take(line: str, lines: list[str], tell: Telling) -> None:
     if step:
         lines.clear()
         what = re.sub(r"\s+", " ", step[3])
-        tell.step(f"{step[1]} of {step[2]}: {what[:_LONGEST]}{'…' if len(what) > _LONGEST else ''}")
+        told = f"step {step[1]} of {step[2]}: {what[:_LONGEST]}{'…' if len(what) > _LONGEST else ''}"
+        # The others are done at once.
+        (tell.step if what.startswith(_LONG_STEPS) else tell.passing)(told)
     elif line.strip():
         lines[:] = [*lines[1 - _MOST_LINES :], line]
         tell.passing(line.strip())

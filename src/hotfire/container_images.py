@@ -32,27 +32,37 @@ def obtain(
     say: Callable[[str], None],
     is_given_up: Callable[[], bool] = lambda: False,
     login: Login | None = None,
+    *,
+    platform: str | None = None,
+    anew: bool = False,
 ) -> bool:
-    """Have an image here; whether it had to be pulled. Raises EngineError."""
-    if engine.image_id(image) is not None:
+    """Have an image here; whether it had to be pulled. Raises EngineError.
+
+    With `anew` it is pulled although there is one; `platform` is another than the engine's own.
+    """
+    if engine.image_id(image) is not None and not anew:
         return False
     try:
-        _pull(engine, image, say, is_given_up, None)
+        _pull(engine, image, say, is_given_up, None, platform)
     except EngineError as error:
         registry = _ECR.match(image)
         if registry is None or not is_about_access(error.message):
             raise
         if login is None:
             raise EngineError(error.message, _login_line(registry[1], registry[2], image)) from error
-        _pull(engine, image, say, is_given_up, login(registry[1], registry[2]))
+        _pull(engine, image, say, is_given_up, login(registry[1], registry[2]), platform)
     return True
 
 
 def login_by(client: Any, account: str) -> Mapping[str, str]:
     """What a client of ECR's gives for an account's registry. Raises botocore's errors."""
     answer = client.get_authorization_token(registryIds=[account])
-    token = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode()
-    username, _, password = token.partition(":")
+    return credentials(answer["authorizationData"][0]["authorizationToken"])
+
+
+def credentials(token: str) -> Mapping[str, str]:
+    """What a token of ECR's holds: `username` and `password`."""
+    username, _, password = base64.b64decode(token).decode().partition(":")
     return {"username": username, "password": password}
 
 
@@ -62,11 +72,12 @@ def _pull(
     say: Callable[[str], None],
     is_given_up: Callable[[], bool],
     login: Mapping[str, str] | None,
+    platform: str | None,
 ) -> None:
     say(f"pull {image}")
     progress = _Progress()
     told = time.monotonic()
-    for event in engine.pull(image, login):
+    for event in engine.pull(image, login, platform):
         if is_given_up():
             raise EngineError(f"the image {image} was being pulled when that was given up")
         progress.add(event)

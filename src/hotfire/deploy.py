@@ -14,7 +14,7 @@ from hotfire.calls import Call
 from hotfire.deferred import Deferred, hand_in, wait
 from hotfire.deploy_env import SERVING, DeployEnv
 from hotfire.deployment import Deployment, LogEvent, Report, Status, Trial
-from hotfire.destination import Destination, Placement
+from hotfire.destination import Carriage, Destination, Placement
 from hotfire.endpoint_logs import events
 from hotfire.errors import DeployError, EndpointIncomplete
 from hotfire.examples import Answer, Example, ExampleRequest, Verdict, load
@@ -81,13 +81,16 @@ class Deployer:
         examples = load(self._environment.examples)
         with self._data(archive) as data:
             placement = self._destination.locate(data)
-            for note in (*data.notes, *filter(None, (placement.note,))):
+            carriage = self._destination.carriage(data, self._report, dry_run=dry_run)
+            for note in (*data.notes, *filter(None, (placement.note, carriage.note))):
                 self._report.log(note)
-            goal, existing = self._goal(data, placement), self._existing()
-            result = self._proposal(goal, data, placement, existing, adopt=adopt)
+            goal, existing = self._goal(data, placement, carriage), self._existing()
+            before = (*carriage.steps, *placement.steps)
+            result = self._proposal(goal, data, placement, before, existing, adopt=adopt)
             if result.changed and not dry_run:
                 if agree is not None:
                     agree(result)
+                self._destination.carry(data, carriage, self._report)
                 self._act(result, data, placement, existing)
                 if result.plan.moves:
                     result = replace(result, verdicts=tuple(self._try_out(examples)))
@@ -111,7 +114,8 @@ class Deployer:
         existing = self._existing(owned=True)
         steps = plan.delete(self._name, self._project, existing)
         self._rollout().apply(steps.calls)
-        return (*(call.text for call in steps.calls), *self._leftovers.remove(self._leftovers.of_all()))
+        removed = self._leftovers.remove(self._leftovers.of_all())
+        return (*(call.text for call in steps.calls), *removed, *self._destination.remove_images())
 
     def status(self) -> Status:
         """The endpoint as it is, at once."""
@@ -189,14 +193,22 @@ class Deployer:
             return nullcontext(project.collected(self._environment))
         return project.unpacked(self._environment, archive)
 
-    def _goal(self, data: ModelData, placement: Placement) -> Wanted:
+    def _goal(self, data: ModelData, placement: Placement, carriage: Carriage) -> Wanted:
         region_name = self._client("sagemaker").meta.region_name
         role_arn = roles.arn(self._client("iam"), self._environment.role())
-        site = Site(region_name, role_arn, placement.members, self._destination.caller())
+        caller, image = self._destination.caller(), carriage.image
+        site = Site(region_name, role_arn, placement.members, caller, image)
         return wanted(self._environment, data, site, project.commit(self._environment.root))
 
     def _proposal(
-        self, goal: Wanted, data: ModelData, placement: Placement, existing: Existing, *, adopt: bool
+        self,
+        goal: Wanted,
+        data: ModelData,
+        placement: Placement,
+        before: tuple[str, ...],
+        existing: Existing,
+        *,
+        adopt: bool,
     ) -> Deployment:
         """What is to be done."""
         steps = plan.plan(goal, existing, adopt=adopt)
@@ -204,7 +216,7 @@ class Deployer:
         if steps.is_empty:
             return result
         cost, after = self._cost(goal, existing), self._leftovers.of_plan(steps, existing, placement.url)
-        return replace(result, before=placement.steps, after=after, cost=cost)
+        return replace(result, before=before, after=after, cost=cost)
 
     def _cost(self, goal: Wanted, existing: Existing) -> str:
         """What is to be paid for that was not before."""

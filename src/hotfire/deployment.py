@@ -20,6 +20,9 @@ class Report(Protocol):
     def state(self, status: str, seconds: float) -> None:
         """The endpoint is in this state, so many seconds after the wait began."""
 
+    def passing(self, text: str) -> None:
+        """What goes on within a step, in words that the next overwrite."""
+
     def log(self, line: str) -> None:
         """A sentence beside the result, such as what was taken along to the model data."""
 
@@ -37,6 +40,9 @@ class Silence:
         """Nothing."""
 
     def state(self, status: str, seconds: float) -> None:
+        """Nothing."""
+
+    def passing(self, text: str) -> None:
         """Nothing."""
 
     def log(self, line: str) -> None:

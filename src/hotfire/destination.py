@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from hotfire.deployment import Report
 from hotfire.examples import Example
+from hotfire.image_lock import Lock
 from hotfire.model_data import ModelData
 
 
@@ -22,6 +23,21 @@ class Placement:
     url: str
     members: Mapping[str, Any]
     steps: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Carriage:
+    """An image that is built for the endpoint: its name where it serves, and what brings it there.
+
+    `image` is None where the endpoint is served otherwise. `steps` are in few words, none if it is there;
+    `lock` is of what it is built, None in a dry run that would have to choose versions first. `note` is a
+    sentence beside it.
+    """
+
+    image: str | None = None
+    steps: tuple[str, ...] = ()
+    lock: Lock | None = None
     note: str = ""
 
 
@@ -61,6 +77,15 @@ class Destination(Protocol):
         Raises DeployError. What was brought by then stays for the next try.
         """
 
+    def carriage(self, data: ModelData, report: Report, *, dry_run: bool) -> Carriage:
+        """The image that is built for this model data, where one is.
+
+        Chooses versions where none are locked, but in a dry run. Raises ProjectError, EngineError.
+        """
+
+    def carry(self, data: ModelData, carriage: Carriage, report: Report) -> None:
+        """Build the image, and bring it there. Raises EngineError, DeployError."""
+
     def brought(self) -> Mapping[str, bool]:
         """The URLs of all model data that was brought for this endpoint, or is being brought.
 
@@ -69,6 +94,9 @@ class Destination(Protocol):
 
     def remove(self, urls: Iterable[str]) -> None:
         """Remove model data that was brought for this endpoint, unless another endpoint's is the same."""
+
+    def remove_images(self) -> tuple[str, ...]:
+        """Remove the images that were brought there for this endpoint; what was done, a line each."""
 
     def show(self, examples: Sequence[Example]) -> None:
         """Have the endpoint's page be what the environment's `app:` says, with these examples."""

@@ -18,7 +18,8 @@ from hotfire.errors import ProjectError
 _TITLE = "# What `hotfire image` has put into the image. Commit it; `hotfire image --update` writes it anew."
 _HEAD = re.compile(r"# (base|identity|python|platform|asked): (\S+)")
 _PIN = re.compile(
-    r"(?P<name>[a-z0-9][a-z0-9.-]*)(?:==(?P<version>\S+)| @ (?P<url>\S+)) --hash=sha256:(?P<sha256>[0-9a-f]{64})"
+    r"(?P<name>[a-z0-9][a-z0-9.-]*)(?:==(?P<version>\S+)| @ (?P<url>\S+))"
+    r" --hash=sha256:(?P<sha256>[0-9a-f]{64})"
 )
 _OF_CUDA = re.compile(r"nvidia-.*|cuda-.*|triton")
 _CUDA_VERSION = re.compile(r".*\+(cu|rocm)\d+.*")

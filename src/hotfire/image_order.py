@@ -25,6 +25,9 @@ TOOLKIT = "sagemaker-pytorch-inference"
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 """Where torch is without CUDA; PyPI's own wheels for Linux bring gigabytes of it."""
 
+FOLDER = Path("build/image")
+"""Where the Dockerfile and what it is built from are written, in the project."""
+
 _ARM = frozenset({"arm64", "aarch64"})
 _OLDEST_PYTHON = (3, 11)
 _INCLUDE = re.compile(r"(?:-r|--requirement|-c|--constraint)(?:\s+|=)(\S+)")
@@ -112,16 +115,25 @@ def order(environment: Environment, requirements: Path | None) -> Order:
     Raises ProjectError for lines that no image can be built of.
     """
     lines = tuple(_lines(requirements, _DEEPEST)) if requirements else ()
-    chosen = platform_of(environment)
-    architecture = chosen.partition("/")[2]
     return Order(
         settings=environment.own_image,
-        platform=chosen,
+        platform=platform_of(environment),
         python=environment.python,
-        file=environment.own_image.lock or environment.root / f"image-{architecture}.lock",
+        file=lock_file(environment),
         lines=tuple(line for line in lines if not line.startswith("-")),
         options=tuple(line for line in lines if line.startswith("-")),
     )
+
+
+def lock_file(environment: Environment) -> Path:
+    """Where the versions are locked: a file for each kind of processor, for which packages differ."""
+    architecture = platform_of(environment).partition("/")[2]
+    return environment.own_image.lock or environment.root / f"image-{architecture}.lock"
+
+
+def written(environment: Environment) -> tuple[Path, ...]:
+    """What a build leaves in the project, which is no part of it."""
+    return lock_file(environment), environment.root / FOLDER
 
 
 def platform_of(environment: Environment) -> str:

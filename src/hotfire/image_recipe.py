@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hotfire import __version__
+from hotfire.container_engine import IMAGE_LABEL
 from hotfire.image_lock import Lock
 from hotfire.own_wheel import NAME, OwnWheel
 
-IMAGE_LABEL = "hotfire.image"
-"""An image that serves by Hotfire; its version."""
 CONTENT_LABEL = "hotfire.content"
 """The hash of what went in."""
 
@@ -46,17 +45,15 @@ RUN python3 -m venv /build/pip \\
  && python3 -m venv --without-pip /opt/hotfire \\
  && PIP_CONSTRAINT=/build/build.txt /build/pip/bin/python -m pip --python /opt/hotfire/bin/python install \\
     --require-hashes --no-deps --no-compile -r /build/requirements.txt \\
- && rm -rf {site}/torch/include {site}/torch/share {site}/torch/test \\
- && find /opt/hotfire -name __pycache__ -prune -exec rm -rf {{}} + \\
- && {{ /opt/hotfire/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/hotfire/lib || true; }}
+ && cd {site}/torch && rm -rf include share test bin/test_* bin/*Test bin/protoc* && cd / \\
+ && {{ {compile} -x /tests/ /opt/hotfire/lib || true; }}
 
 # Hotfire, in layers of its own: another one leaves those of the libraries as they are.
 FROM libraries AS hotfire
 COPY {wheel} /build/
 RUN /build/pip/bin/python -m pip --python /opt/hotfire/bin/python install \\
     --no-index --no-deps --no-compile /build/{wheel} \\
- && /opt/hotfire/bin/python -m compileall -q --invalidation-mode unchecked-hash \\
-    {site}/hotfire {site}/hotfire_worker
+ && {compile} {site}/hotfire {site}/hotfire_worker
 
 # What is run: neither pip nor what brings it, and nobody who is root.
 FROM {base}
@@ -64,11 +61,12 @@ RUN find / -xdev \\( -path '*-packages/pip' -o -path '*-packages/pip-*' -o -path
     -o -path '*-packages/setuptools-*' -o -path '*-packages/wheel' -o -path '*-packages/wheel-*' \\
     -o -path '*/ensurepip' -o -path '*/python-wheels' -o -path '*/bin/pip*' -o -path '*/bin/wheel' \\) \\
     -prune -exec rm -rf {{}} + \\
+ && {{ PYTHONHASHSEED=0 {compile_base} || true; }} \\
  && mkdir -p /opt/ml/model \\
  && echo 'hotfire:x:{user}:{user}::/tmp:/bin/false' >>/etc/passwd \\
  && echo 'hotfire:x:{user}:' >>/etc/group
 COPY --from=libraries /opt/hotfire /opt/hotfire
-COPY serve /usr/local/bin/serve
+COPY serve /opt/hotfire/bin/serve
 COPY --from=hotfire {site}/{info} {site}/{info}
 COPY --from=hotfire {site}/hotfire_worker {site}/hotfire_worker
 COPY --from=hotfire {site}/hotfire {site}/hotfire
@@ -80,6 +78,14 @@ WORKDIR /opt/ml/model
 EXPOSE 8080
 CMD ["serve"]
 """
+
+_COMPILE = "-m compileall -q --invalidation-mode unchecked-hash"
+"""Without the times of the sources, which are those of the build. Some sources are of no Python's syntax."""
+_COMPILE_BASE = (
+    f"python3 {_COMPILE} -x '/(test|tests|idlelib|lib2to3|site-packages|tkinter|turtledemo)/' "
+    "$(python3 -c 'import sysconfig; print(sysconfig.get_path(\"stdlib\"))')"
+)
+"""The images of Python's own have none, and a root that is read-only keeps none."""
 
 _CERTIFICATE = f"COPY {CERTIFICATE} /build/\nENV PIP_CERT=/build/{CERTIFICATE}\n"
 _WHEELS = f"COPY {WHEELS} /build/{WHEELS}/\nENV PIP_FIND_LINKS=/build/{WHEELS}\n"
@@ -127,6 +133,8 @@ def _dockerfile(lock: Lock, own_files: str, content: str) -> str:
         site=f"/opt/hotfire/lib/python{lock.python_line}/site-packages",
         info=f"hotfire-{__version__}.dist-info",
         wheel=NAME,
+        compile=f"/opt/hotfire/bin/python {_COMPILE}",
+        compile_base=_COMPILE_BASE,
         user=USER,
         version=__version__,
         image_label=IMAGE_LABEL,

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from functools import partial
 from threading import Thread
 
-from hotfire import container_images, wanted
+from hotfire import container_images, project, wanted
 from hotfire.address import REGION_NAME, Address, not_running
+from hotfire.container_builds import Telling
 from hotfire.container_engine import Engine
 from hotfire.deploy_env import DeployEnv
 from hotfire.deployment import Report
-from hotfire.destination import Pace, Placement
+from hotfire.destination import Carriage, Pace, Placement
 from hotfire.environment import Environment, variables_of_process
 from hotfire.errors import RegionError
 from hotfire.examples import Example
+from hotfire.image_delivery import Delivery, is_own, telling
 from hotfire.invocation import page_of
 from hotfire.model_data import ModelData
 from hotfire.refusals import refusal_of
@@ -37,6 +39,8 @@ class LocalImage:
 
 def have_image(environment: Environment, say: Callable[[str], None]) -> LocalImage:
     """Have the image of an environment's containers here. Raises EngineError, ConfigError, DeployError."""
+    if is_own(environment):
+        return LocalImage(_built(environment, Telling(say)), is_ours=True)
     name = wanted.image(environment, environment.region or REGION_NAME)["Image"]
     engine = Engine.connect(variables_of_process())
     try:
@@ -86,12 +90,26 @@ class LocalRegion:
 
     def put(self, data: ModelData, placement: Placement, report: Report, previous: str | None) -> None:
         """Have the region copy the files that it does not have, and have the image here."""
-        if self._environment.in_containers:
+        if self._environment.in_containers and not is_own(self._environment):
             have_image(self._environment, report.call)
         manifest = {"sha256": data.sha256, "entries": data.manifest()}
         answer = self._address.call("POST", "/_hotfire/trees", manifest, timeout=_LONGEST_COPY)
         if answer["copied"]:
             report.call(f"copy {answer['copied']} of {len(data.entries)} files of the model data")
+
+    def carriage(self, data: ModelData, report: Report, *, dry_run: bool) -> Carriage:
+        """The image of one's own that containers of this machine are to be made of."""
+        if not is_own(self._environment):
+            return Carriage()
+        return Delivery(self._environment).planned(data.requirements, telling(report), dry_run=dry_run)
+
+    def carry(self, data: ModelData, carriage: Carriage, report: Report) -> None:
+        """Build it."""
+        Delivery(self._environment).carry(data.requirements, carriage, telling(report))
+
+    def remove_images(self) -> tuple[str, ...]:
+        """Nothing: the engine's images are the user's."""
+        return ()
 
     def brought(self) -> Mapping[str, bool]:
         """Nothing: the region finds by itself which trees nothing needs."""
@@ -108,6 +126,11 @@ class LocalRegion:
     def page(self) -> str:
         """The endpoint's page."""
         return f"{self._address.url}/e/{self._environment.model_name}"
+
+
+def _built(environment: Environment, tell: Telling) -> str:
+    """The image of one's own, once it is here."""
+    return Delivery(environment).brought(project.requirements(environment), tell)
 
 
 def _login(environment: Environment, account: str, region_name: str) -> Mapping[str, str]:

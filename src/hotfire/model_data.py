@@ -11,6 +11,7 @@ from typing import Any
 from hotfire.errors import ArchiveError
 
 _HEX = frozenset("0123456789abcdef")
+_REQUIREMENTS = "code/requirements.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ class ModelData:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(entry.size for entry in self.entries)
+
+    @property
+    def requirements(self) -> Path | None:
+        """The file that becomes code/requirements.txt; None if none does."""
+        return next((one.source for one in self.entries if one.place == _REQUIREMENTS), None)
 
     def manifest(self) -> list[dict[str, Any]]:
         """The entries as JSON can carry them; `entries_of` reads them back."""

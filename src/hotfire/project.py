@@ -142,6 +142,11 @@ def examined(environment: Environment) -> tuple[Subject, ModelData]:
     return subject, ray_files.completed(environment, data)
 
 
+def requirements(environment: Environment) -> Path | None:
+    """The file that becomes code/requirements.txt. Raises ProjectError, ArchiveError."""
+    return collect(sources(environment), HashCache(home() / "hashes.json")).requirements
+
+
 def working_sha256(environment: Environment) -> str | None:
     """The hash of the model data as the project now is; None if it cannot be collected."""
     try:

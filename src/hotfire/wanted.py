@@ -16,6 +16,7 @@ from hotfire.model_data import ModelData
 from hotfire.raw_settings import merged
 from hotfire.resources import (
     INSTALL_VARIABLE,
+    JOURNAL_VARIABLE,
     PYTHON_VARIABLE,
     RUNS_AS_VARIABLE,
     SIZED_AS_VARIABLE,
@@ -82,19 +83,20 @@ class Site:
     """What only the region knows: its name, the role's ARN, and where it has the model data.
 
     `model_data` are the members of a container that name it: ModelDataUrl or ModelDataSource. `caller` is who
-    deploys, by ARN, if that is worth a tag.
+    deploys, by ARN, if that is worth a tag; `image` is the one that was built for it, if one was.
     """
 
     region_name: str
     role_arn: str
     model_data: Mapping[str, Any]
     caller: str = ""
+    image: str | None = None
 
 
 def wanted(environment: Environment, data: ModelData, site: Site, commit: str | None = None) -> Wanted:
     """What is to be there for this model data. Raises ConfigError for an image that AWS does not have."""
     container = {
-        **image(environment, site.region_name),
+        **({"Image": site.image} if site.image else image(environment, site.region_name)),
         **site.model_data,
         "Environment": container_environment(environment, data.entry_point, site.region_name),
     }
@@ -166,6 +168,8 @@ def container_environment(environment: Environment, entry_point: str, region_nam
     }
     if environment.is_local and _strategy(environment) == IN_PLACE:
         variables[UPDATE_VARIABLE] = IN_PLACE
+    if environment.is_local and not environment.journal:
+        variables[JOURNAL_VARIABLE] = "false"
     if environment.in_containers:
         return {**variables, **_container(environment)}
     if environment.is_local:

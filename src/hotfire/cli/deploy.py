@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 CHANGES = 3
 """The exit code of a dry run that finds something to do."""
 
-_MARKS = {"create": "+", "upload": "+", "delete": "-", "end": "-"}
+_MARKS = {
+    **dict.fromkeys(("create", "upload", "build", "push", "lock"), "+"),
+    **dict.fromkeys(("delete", "end"), "-"),
+}
 """What a step does, by its first word, to one who reads down a plan; others change something."""
 
 

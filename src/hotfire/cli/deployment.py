@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from hotfire import address
@@ -53,6 +54,11 @@ class Progress:
             self._output.note(f"  {status} {seconds:.0f} s")
             self._told = seconds
         self._state = status
+
+    def passing(self, text: str) -> None:
+        """What goes on, where somebody looks on: as much of it as a line holds."""
+        if self._output.is_watched:
+            self._output.live(f"  {text}"[: get_terminal_size().columns - 1])
 
     def log(self, line: str) -> None:
         """A sentence beside the result."""
