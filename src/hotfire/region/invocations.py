@@ -8,11 +8,12 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, TypeVar, get_args
 
-from hotfire.errors import StoreError
+from hotfire.errors import StoreError, UsageError
 from hotfire.region.database import Database
 from hotfire.region.masking import is_masked, mask_text, masked
 
@@ -26,10 +27,15 @@ MOST_OF_BODY = 64 * 1024
 MOST_OF_MESSAGE = 4 * 1024
 """As many characters of what a client was told of a failure."""
 
+REQUESTS_VARIABLE = "HOTFIRE_JOURNAL_REQUESTS"
+SIZE_VARIABLE = "HOTFIRE_JOURNAL_MB"
+"""Whoever starts the region gives other limits by these."""
+
 Via = Literal["invoke", "stream", "async", "page", "api"]
 """How a request came: by an operation of SageMaker Runtime, from a model's page, or by the public API."""
 VIAS: tuple[Via, ...] = get_args(Via)
 
+_BATCH = 100
 _MOST_PENDING = 20_000
 _MOST_PENDING_BYTES = 64 * 1024 * 1024
 """What waits in memory for a disk that is slow; more is not recorded."""
@@ -179,10 +185,20 @@ EVERY = Query()
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is kept: so many requests, and so many bytes of them."""
+    """How much is kept: so many requests (none if that is 0), and so many bytes of them."""
 
     requests: int = MOST_REQUESTS
     size: int = MOST_BYTES
+
+    @classmethod
+    def of(cls, variables: Mapping[str, str]) -> Limits:
+        """Those that the variables of the region's process name. Raises UsageError."""
+        size = _whole_number(variables, SIZE_VARIABLE)
+        requests = _whole_number(variables, REQUESTS_VARIABLE)
+        return cls(
+            MOST_REQUESTS if requests is None else requests,
+            MOST_BYTES if size is None else size * 1024 * 1024,
+        )
 
 
 @dataclass(slots=True)
@@ -206,6 +222,7 @@ class Invocations:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal of requests")
         self._pending: list[Record] = []
         self._pending_size = 0
+        self._due = asyncio.Event()
         self._is_failing = self._closed = False
         self.lost = 0
         """How many were not recorded."""
@@ -232,12 +249,16 @@ class Invocations:
         return self._last
 
     def record(self, record: Record) -> None:
-        """Take a request down; cheap. It is not, if too much waits for the disk already."""
+        """Take a request down; cheap. It is not, if none are kept or too much waits for the disk already."""
+        if not self._limits.requests:
+            return
         size = len(record.sent or b"") + len(record.answer or b"")
         if len(self._pending) >= _MOST_PENDING or self._pending_size + size > _MOST_PENDING_BYTES:
             self.lost += 1
             return
         self._pending.append(record)
+        if len(self._pending) == _BATCH:
+            self._due.set()
         self._pending_size += size
 
     async def recent(
@@ -252,6 +273,12 @@ class Invocations:
     async def one(self, id: int) -> Invocation | None:
         """A request with its bodies; None if it is not kept, or not any more. Raises StoreError."""
         return await self._on_thread(self._one, id)
+
+    async def due(self) -> None:
+        """Return when there is enough for a batch. Small ones keep nobody from the processor for long."""
+        self._due.clear()
+        if len(self._pending) < _BATCH:
+            await self._due.wait()
 
     async def flush(self) -> None:
         """Return when all that was recorded is written, or could not be."""
@@ -363,6 +390,15 @@ class Invocations:
         return _invocation(*found[0]) if found else None
 
 
+def _whole_number(variables: Mapping[str, str], name: str) -> int | None:
+    """Raises UsageError."""
+    text = variables.get(name, "").strip()
+    if text and not (text.isascii() and text.isdecimal()):
+        message = f"{name} is {text!r}, which is no whole number"
+        raise UsageError(message, f"Give it one, such as {name}=1000, or unset it.")
+    return int(text) if text else None
+
+
 def cut(body: bytes) -> bytes:
     """What is kept of a body, without the whole of a long one in memory."""
     return body if len(body) <= MOST_OF_BODY else bytes(body[:MOST_OF_BODY])
@@ -374,8 +410,8 @@ def _row(record: Record) -> tuple[tuple[Any, ...], int]:
     message = mask_text(record.message[:MOST_OF_MESSAGE])
     texts = (
         json.dumps(record.times),
-        json.dumps(masked(record.sent_headers.items())),
-        json.dumps(masked(record.answer_headers.items())),
+        _headers(tuple(record.sent_headers.items())),
+        _headers(tuple(record.answer_headers.items())),
         json.dumps(record.findings, default=str) if record.findings else "",
     )
     sent, answer = record.sent or b"", record.answer or b""
@@ -396,6 +432,12 @@ def _row(record: Record) -> tuple[tuple[Any, ...], int]:
         answer,
     )
     return row, weight
+
+
+@lru_cache(maxsize=512)
+def _headers(headers: tuple[tuple[str, str], ...]) -> str:
+    """Headers as they are written. Under load the same few come again and again."""
+    return json.dumps(masked(headers))
 
 
 def _enough(oldest: Sequence[tuple[int, int]], requests: int, size: int) -> Sequence[tuple[int, int]]:

@@ -52,6 +52,8 @@ class Lease:
     """So many times its handler was loaded, or failed to be."""
     loading: asyncio.Task[dict[str, Any]] | None = None
     last: tuple[Request, Answer] | None = None
+    is_recorded: bool = True
+    """Whether anything may be kept of what its requests say."""
     relay: Relay | None = None
     """Where a debugger attaches."""
     folders: Sequence[tuple[str, str]] = ()
@@ -217,8 +219,15 @@ class Leases:
         self._developments.reported(self._held(params["lease"]).endpoint, params["report"])
 
     def last(self, params: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The last request that somebody else sent, and its answer; None if nobody has."""
-        last = self._held(params["lease"]).last
+        """The last request that somebody else sent, and its answer; None if nobody has.
+
+        Raises UsageError where nothing may be kept of them.
+        """
+        lease = self._held(params["lease"])
+        if not lease.is_recorded:
+            message = "no request is kept that could be saved: config.yml says `journal: false`"
+            raise UsageError(message, "Take that out, and send the request again.")
+        last = lease.last
         if last is None:
             return None
         request, answer = last
@@ -255,12 +264,15 @@ class Leases:
 
     def _go_live(self, lease: Lease, fleet: Fleet | Broken) -> None:
         def keep(request: Request, answer: Answer) -> None:
-            if answer.status:
+            if answer.status and lease.is_recorded:
                 lease.last = request, answer
             if answer.findings is not None and "failure" in answer.findings:
                 lease.tell(_failed(request, answer.status, answer.findings))
                 self._developments.refused(lease.endpoint, answer.status)
 
+        lease.is_recorded = fleet.variant(None).plan.journal
+        if not lease.is_recorded:
+            lease.last = None
         self._endpoints.lend(lease.endpoint, Recorded(fleet, keep))
         lease.fleet = fleet if isinstance(fleet, Fleet) else None
         if lease.stands_alone:

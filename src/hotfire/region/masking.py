@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 
 MASK = "***"
 """What stands for a secret."""
@@ -31,8 +30,6 @@ _VALUES = re.compile(
 )
 """What gives itself away in any value: schemes and names that announce one, keys of known forms."""
 
-Headers = tuple[tuple[str, str], ...]
-
 
 def mask_text(text: str) -> str:
     """A text without the secrets in it that give themselves away."""
@@ -41,17 +38,9 @@ def mask_text(text: str) -> str:
 
 def masked(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Headers with a mask in the place of each secret."""
-    return dict(_masked(tuple(headers)))
+    return {name: MASK if value and _NAMES.search(name) else mask_text(value) for name, value in headers}
 
 
 def is_masked(value: str) -> bool:
     """Whether something was taken out of it."""
     return MASK in value
-
-
-@lru_cache(maxsize=512)
-def _masked(headers: Headers) -> Headers:
-    # Under load the same few come again and again.
-    return tuple(
-        (name, MASK if value and _NAMES.search(name) else mask_text(value)) for name, value in headers
-    )

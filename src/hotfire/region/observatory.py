@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -69,7 +70,8 @@ class Observatory:
 
     async def _flush(self) -> None:
         while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.invocations.due(), _FLUSH_SECONDS)
             await self.invocations.flush()
 
     def _workers(self) -> Mapping[str, Sequence[int]]:

@@ -144,13 +144,15 @@ def run(home: Path, port: int | None = None, exposure: Exposure = LOCAL_ONLY) ->
 async def _serve(home: Path, sockets: list[socket.socket], exposure: Exposure) -> None:
     import psutil
 
+    from hotfire.region.invocations import Limits
     from hotfire.server import http
     from hotfire.server.app import Region
 
     port = sockets[0].getsockname()[1]
     key = load_or_create_key(home)
     environment = _environment_of_handlers(variables_of_process())
-    region = Region(home, key, exposure, port, Path(sys.executable), environment)
+    limits = Limits.of(variables_of_process())
+    region = Region(home, key, exposure, port, Path(sys.executable), environment, limits)
     server = http.server(region)
     region.on_stop = server.end
     loop = asyncio.get_running_loop()
