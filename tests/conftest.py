@@ -14,6 +14,8 @@ import pytest
 
 from hotfire.address import Address, find
 
+_OF_DOCKER = ("docker_daemon", "tiny_image")
+
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -81,6 +83,35 @@ def ray_python(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A Python that has Ray, torch and AWS's toolkit: see `ray_python.py`."""
     made: Path = run_path(str(repository / "tests" / "ray_python.py"))["made"](tmp_path_factory.mktemp("ray"))
     return made
+
+
+@pytest.fixture(scope="session")
+def own_docker(
+    require: Callable[[str, str], str], repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Any]]:
+    """`own_docker(data)`: a Docker daemon that a test may end and start again: see `docker_daemon.py`.
+
+    It has the image of `tiny_image`, in `data` if that is given.
+    """
+    require("dockerd", "docker.io")
+    require("ip", "iproute2")
+    programs = {name: run_path(str(repository / "tests" / f"{name}.py")) for name in _OF_DOCKER}
+    made: list[Any] = []
+
+    def own_docker(data: Path | None = None) -> Any:
+        if os.geteuid() != 0:
+            pytest.skip("a Docker daemon of one's own takes root")
+        daemon = programs["docker_daemon"]["Daemon"](tmp_path_factory.mktemp("docker"), data)
+        made.append(daemon)
+        daemon.start()
+        client = daemon.client()
+        programs["tiny_image"]["build"](client)
+        client.close()
+        return daemon
+
+    yield own_docker
+    for daemon in made:
+        daemon.close()
 
 
 @pytest.fixture(scope="module")

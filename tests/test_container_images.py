@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -148,3 +148,28 @@ def test_a_pull_that_is_given_up(engine: Engine, image: str, login: dict[str, st
     with pytest.raises(EngineError, match="was being pulled when that was given up"):
         obtain(engine, image, said.append, lambda: len(said) > 1, lambda account, region: login)
     assert engine.image_id(image) is None
+
+
+class Machine:
+    """An engine of which only the processor is known."""
+
+    def __init__(self, architecture: str) -> None:
+        self._architecture = architecture
+
+    def architecture(self) -> str:
+        return self._architecture
+
+
+_AWS = "763104351884.dkr.ecr.eu-west-1.amazonaws.com"
+
+
+@pytest.mark.parametrize("architecture", ["aarch64", "arm64"])
+def test_on_arm_awss_image_is_the_one_for_arm(architecture: str) -> None:
+    image = f"{_AWS}/pytorch-inference:2.6.0-cpu-py312-ubuntu22.04-sagemaker"
+    taken = container_images.fitting(cast(Engine, Machine(architecture)), image)
+    assert taken == f"{_AWS}/pytorch-inference-arm64:2.6.0-cpu-py312-ubuntu22.04-sagemaker"
+    assert container_images.fitting(cast(Engine, Machine("x86_64")), image) == image
+
+
+def test_on_arm_any_other_image_is_what_was_asked_for() -> None:
+    assert container_images.fitting(cast(Engine, Machine("aarch64")), "news:7") == "news:7"

@@ -64,6 +64,10 @@ class Machine:
         """What this user's programs are started with."""
         return self._environment | more
 
+    def use(self, **variables: str) -> None:
+        """Have these variables set for this user from now on."""
+        self._environment.update(variables)
+
     def hotfire(
         self, *arguments: str, at: Path | None = None, stdin: str | None = None, **variables: str
     ) -> subprocess.CompletedProcess[str]:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -150,3 +151,37 @@ def test_a_hosted_type_runs_in_a_container_of_its_size(
     project.deploy()
     (name,) = set(names()) - before
     assert docker.containers.get(name).attrs["HostConfig"]["Memory"] == 4 << 30
+
+
+def test_an_endpoint_comes_back_when_docker_comes_up_after_the_region(
+    machines: Callable[[], Machine],
+    new_project: Callable[..., Project],
+    own_docker: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    machine, daemon = machines(), own_docker()
+    machine.use(**daemon.variables)
+    project = new_project(tmp_path / "project", of=machine)
+    project.configure(model_name=project.name, instance_type="local_container", image="hotfire-tests/tiny:1")
+    project.deploy()
+    assert machine.hotfire("down").returncode == 0
+    daemon.stop()
+
+    machine.told("up")
+    wait_until(lambda: "no container engine answers" in (project.told("status")["reason"] or ""))
+    assert project.told("status")["state"] == "SystemUpdating"
+    asked = project.hotfire("invoke", "-d", "[1]")
+    assert asked.returncode == 1
+    assert "no container engine answers at unix:" in asked.stderr
+    daemon.start()
+    wait_until(lambda: project.told("status")["state"] == "InService")
+    assert project.ask()["answer"] == 1
+
+    # Its end under the endpoint is no more than a break.
+    daemon.stop()
+    daemon.start()
+    wait_until(lambda: project.hotfire("invoke", "-d", "[1]").returncode == 0)
+    assert project.hotfire("delete", "--yes").returncode == 0
+    client = daemon.client()
+    assert client.containers.list(all=True) == []
+    client.close()

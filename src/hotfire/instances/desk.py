@@ -77,10 +77,6 @@ class Desk:
         if not self._kept[name]:
             shutil.rmtree(version_at(self.folder, name), ignore_errors=True)
 
-    def clear(self) -> None:
-        """Leave nothing of it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
 
 def secret_at(folder: Path) -> str:
     """The container's side: the secret of the region that develops there; empty if none does."""

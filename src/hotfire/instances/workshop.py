@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,7 @@ class Workshop:
     async def close(self) -> None:
         """End its containers; its instances have stopped."""
         await asyncio.gather(*(bench.close() for bench in self._benches.values()))
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     def _bench(self, spec: Spec, output: Output) -> Bench:
         """The container that this is to run in: one for all that differs in nothing but its files."""
@@ -113,7 +115,6 @@ class Bench:
             self._opening.cancel()
             await asyncio.wait([self._opening])
             await self._container.stop()
-        await asyncio.to_thread(self.desk.clear)
 
     async def _open(self) -> None:
         if not self.desk.folder.exists():
