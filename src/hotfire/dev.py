@@ -137,7 +137,10 @@ class Session:
         *,
         keep_weights: bool = True,
         tools: Tools = NO_TOOLS,
+        told: Callable[[Result], Mapping[str, Any]] | None = None,
     ) -> None:
+        """`told` puts a result as the endpoint's page is to show it, if it is."""
+        self._told = told
         self._load, self._region, self._observer = load, region, observer
         self._keep_weights, self._tools = keep_weights, tools
         self._environment = load()
@@ -377,12 +380,12 @@ class Session:
             self._base, self._tried = None, ()
             failure, trace, found = reloaded.message, reloaded.trace, reloaded.findings
             cause = Failure.read(found, snapshot.source_files) if found else Failure.of(failure)
-            self._observer.ended(Result(reason, seconds, failure=failure, trace=trace, cause=cause))
+            self._tell(Result(reason, seconds, failure=failure, trace=trace, cause=cause))
             return
         if not reloaded.kept:
             self._base, self._generation = snapshot, reloaded.generation
         self._judge(snapshot.examples, reloaded)
-        self._observer.ended(Result(reason, seconds, reloaded.kept, self._tried))
+        self._tell(Result(reason, seconds, reloaded.kept, self._tried))
         self._show(snapshot.examples)
 
     def _show(self, examples: tuple[Example, ...]) -> None:
@@ -406,7 +409,15 @@ class Session:
             return
         self._show(examples)
         self._judge(examples, reloaded)
-        self._observer.ended(Result("tried again", time.perf_counter() - begun, True, self._tried))
+        self._tell(Result("tried again", time.perf_counter() - begun, True, self._tried))
+
+    def _tell(self, result: Result) -> None:
+        self._observer.ended(result)
+        if self._told is not None and self._lease is not None:
+            try:
+                self._lease.report(self._told(result))
+            except RegionError as error:
+                self._observer.failed(error)
 
     def _judge(self, examples: Sequence[Example], reloaded: Reloaded) -> None:
         tried = []

@@ -149,6 +149,10 @@ class Lease:
         """Have the endpoint's page be this for as long as the lease lasts; raises RegionError."""
         self._region.call("POST", "/_hotfire/examples", {"lease": self._id, **page_of(app, examples)})
 
+    def report(self, told: Mapping[str, Any]) -> None:
+        """Tell the endpoint's pages what a save came to; raises RegionError."""
+        self._region.call("POST", "/_hotfire/report", {"lease": self._id, "report": told})
+
     def debug(self) -> int | None:
         """Have debuggers attach where the tools say; the port. Raises RegionError if it is taken."""
         port = self._tools.debug_port

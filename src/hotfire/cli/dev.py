@@ -82,7 +82,7 @@ def dev(
         keyboard = Keyboard(output) if output.can_ask else None
         terminal = stack.enter_context(listening(keyboard))
         tools = Tools(debug_port if debug else None, terminal, profile)
-        session = Session(again, found, screen, keep_weights=keep_weights, tools=tools)
+        session = Session(again, found, screen, keep_weights=keep_weights, tools=tools, told=_values)
         if keyboard is not None:
             stack.enter_context(keyboard.read(screen.keys(session)))
         try:

@@ -23,6 +23,8 @@ def duration(seconds: float | None) -> str:
     """Seconds: `0.8 ms`, `42 ms`, `1.24 s`, `2 min 5 s`."""
     if seconds is None:
         return "–"
+    if seconds < 0.0001:
+        return f"{seconds * 1e6:.0f} µs"
     if seconds < 0.01:
         return f"{seconds * 1000:.1f} ms"
     if seconds < 0.9995:

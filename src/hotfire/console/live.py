@@ -63,8 +63,8 @@ class Live:
                         yield _event("part", {"id": name, "html": text})
                 if now.tail is not None:
                     batch = now.tail(cursor)
+                    cursor = batch.cursor
                     if batch.lines:
-                        cursor = batch.cursor
                         yield _event("lines", {"html": self._frame.lines(visit, now, batch.lines)}, cursor)
                 yield b":\n\n"  # by which is noticed that nobody is there any more
                 await asyncio.wait({coming}, timeout=_TICK_SECONDS)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from hotfire.bodies import value_of
 from hotfire.comparison import Difference, compare
-from hotfire.comparison import shown as shortly
+from hotfire.console.differences import Place, place_of
 from hotfire.console.explained import explained
 from hotfire.console.frame import download
 from hotfire.console.projects import examples_folder
@@ -34,16 +34,6 @@ _MOST_DIFFERENCES = 200
 _COUNTED = 10_000
 _LINES_BEFORE_MS, _LINES_AFTER_MS = 1_000, 5_000
 """Lines of a request are sought so long before it began and after it ended: a pipe takes its time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where two answers differ, in words."""
-
-    place: str
-    was: str
-    now: str
-    change: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +209,7 @@ def compared(before: Message, status: int, now: Replay) -> Compared:
         note = "What was answered then is not recorded whole: there is nothing to compare with."
         return Compared(now.target, now, body, comparable_note=note)
     found = list(islice(_differences(before, status, now), _COUNTED))
-    places = [_place(one) for one in found[:_MOST_DIFFERENCES]]
+    places = [place_of(one) for one in found[:_MOST_DIFFERENCES]]
     return Compared(now.target, now, body, places, len(found))
 
 
@@ -230,13 +220,6 @@ def _differences(before: Message, status: int, now: Replay) -> Any:
         yield Difference("content type", "changed", before.content_type, now.content_type)
     was = value_of(before.content_type, before.body or b"")
     yield from compare(was, value_of(now.content_type, now.body))
-
-
-def _place(one: Difference) -> Place:
-    was = "" if one.kind == "new" else shortly(one.expected)
-    now = "" if one.kind == "missing" else shortly(one.got)
-    change = "" if one.change is None else f"{one.change:+.4g}"
-    return Place(one.path or "the answer", was or "(not there)", now or "(not there)", change)
 
 
 def _shown(message: Message) -> Shown:

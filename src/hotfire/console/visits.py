@@ -54,7 +54,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What has come since: its lines as the template's block `lines` draws them, the id of the last one."""
+    """Lines that have come, for the template's block `lines`. What is up to `cursor` was seen."""
 
     cursor: int
     lines: Sequence[Any]

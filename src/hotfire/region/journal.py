@@ -106,17 +106,22 @@ class Journal:
         end: int | None = None,
         after: int | None = None,
         before: int | None = None,
+        containing: str = "",
         limit: int = 10_000,
         newest_first: bool = False,
     ) -> list[Line]:
         """An endpoint's lines in the order in which they came, or in the opposite one.
 
         Times are in milliseconds, `end` is excluded; `after` and `before` are ids of lines, excluded too.
+        `containing` is sought in whatever case.
         """
         self.flush()
         bounds = {"id > ?": after, "id < ?": before, "time >= ?": start, "time < ?": end}
         conditions = ["endpoint = ?", *(text for text, bound in bounds.items() if bound is not None)]
         values: list[Any] = [endpoint, *(bound for bound in bounds.values() if bound is not None)]
+        if containing:
+            conditions.append("instr(lower(line), lower(?))")
+            values.append(containing)
         if streams:
             conditions.append(f"stream IN ({', '.join('?' * len(streams))})")
             values.extend(streams)

@@ -2,7 +2,9 @@
 import { follow } from "./live.js";
 import { filterAsTyped } from "./filters.js";
 import { copyButtons } from "./copy.js";
+import { followLog } from "./logs.js";
 
 follow();
 filterAsTyped();
 copyButtons();
+followLog();

@@ -1,7 +1,7 @@
 // Follows the region: the page's live blocks are drawn again as it tells, also after it was away.
 import { morph, parsed } from "./morph.js";
+import { addLines } from "./logs.js";
 
-const MOST_LINES = 2000;
 const AGAIN_MS = 1000;
 
 let source = null;
@@ -35,7 +35,7 @@ function enter() {
   source.addEventListener("part", (event) => part(JSON.parse(event.data)));
   source.addEventListener("lines", (event) => {
     cursor = event.lastEventId;
-    add(JSON.parse(event.data));
+    addLines(JSON.parse(event.data).html);
   });
   source.addEventListener("error", () => {
     say("away");
@@ -54,14 +54,6 @@ function part({ id, html }) {
   const old = document.getElementById(id);
   const fresh = parsed(html).firstElementChild;
   if (old && fresh) morph(old, fresh);
-}
-
-function add({ html }) {
-  const lines = document.getElementById("lines");
-  if (!lines) return;
-  lines.append(parsed(html));
-  if (!lines.hasAttribute("data-paused")) while (lines.children.length > MOST_LINES) lines.firstElementChild.remove();
-  lines.dispatchEvent(new CustomEvent("added"));
 }
 
 function say(state) {
