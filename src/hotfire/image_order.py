@@ -22,6 +22,9 @@ from hotfire.images import is_arm
 from hotfire.own_wheel import own_wheel
 
 TOOLKIT = "sagemaker-pytorch-inference"
+NEEDED = ("torch", TOOLKIT, "setuptools")
+"""What every such image has, with what these require."""
+
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 """Where torch is without CUDA; PyPI's own wheels for Linux bring gigabytes of it."""
 
@@ -61,7 +64,7 @@ class Order:
         """The base image; if none is named, the slim one of Python's own with the project's version."""
         if self.settings.base:
             return self.settings.base
-        major, minor = max(_OLDEST_PYTHON, _python_line(self.python))
+        major, minor = max(_OLDEST_PYTHON, python_line(self.python))
         return f"python:{major}.{minor}-slim"
 
     @property
@@ -171,7 +174,7 @@ def _check(file: Path, number: int, line: str) -> None:
         )
 
 
-def _python_line(python: Path) -> tuple[int, int]:
+def python_line(python: Path) -> tuple[int, int]:
     """The version of a Python, its first two numbers. Raises ProjectError if it does not say."""
     if python == Path(sys.executable):
         return sys.version_info[:2]

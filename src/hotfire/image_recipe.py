@@ -18,6 +18,11 @@ from hotfire.own_wheel import NAME, OwnWheel
 CONTENT_LABEL = "hotfire.content"
 """The hash of what went in."""
 
+IMAGE_VARIABLE = "HOTFIRE_IMAGE"
+"""Set in every container of such an image."""
+STREAM_VARIABLE = "HOTFIRE_STREAM"
+"""Set in a container's environment, it lets answers come in chunks where the handler returns an iterator."""
+
 USER = 10001
 WHEELS, CERTIFICATE = "wheels", "certificate.crt"
 """Where packages and certificates of the user's own are in the folder that is built from."""
@@ -28,7 +33,7 @@ _SERVE = """\
 #!/bin/sh
 # `docker run IMAGE serve`, by SageMaker's contract: port 8080, the model data at /opt/ml/model.
 exec /opt/hotfire/bin/python -m hotfire serve /opt/ml/model \\
-    --host 0.0.0.0 --port "${SAGEMAKER_BIND_TO_PORT:-8080}" "$@"
+    --host 0.0.0.0 --port "${SAGEMAKER_BIND_TO_PORT:-8080}" ${HOTFIRE_STREAM:+--stream}
 """
 
 _DOCKERFILE = """\
@@ -70,7 +75,7 @@ COPY serve /opt/hotfire/bin/serve
 COPY --from=hotfire {site}/{info} {site}/{info}
 COPY --from=hotfire {site}/hotfire_worker {site}/hotfire_worker
 COPY --from=hotfire {site}/hotfire {site}/hotfire
-ENV PATH=/opt/hotfire/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOTFIRE_IMAGE={version}
+ENV PATH=/opt/hotfire/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 {variable}={version}
 LABEL {image_label}="{version}" {content_label}="{content}" \\
       com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true"
 USER {user}
@@ -138,6 +143,7 @@ def _dockerfile(lock: Lock, own_files: str, content: str) -> str:
         user=USER,
         version=__version__,
         image_label=IMAGE_LABEL,
+        variable=IMAGE_VARIABLE,
         content_label=CONTENT_LABEL,
         content=content,
     )

@@ -100,6 +100,15 @@ class ImageLine:
         return self.patched_until is not None and today <= self.patched_until
 
 
+@dataclass(frozen=True, slots=True)
+class OwnLine(ImageLine):
+    """What an image of one's own carries; its owner patches it."""
+
+    def is_patched(self, today: date) -> bool:
+        """It is as new as its last build."""
+        return True
+
+
 _PY36 = ("py3", "py36")
 _PY38, _PY39, _PY310, _PY311, _PY312 = ("py38",), ("py39",), ("py310",), ("py311",), ("py312",)
 

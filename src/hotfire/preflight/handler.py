@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from hotfire import tracing
-from hotfire.images import RAY
+from hotfire.image_recipe import STREAM_VARIABLE
+from hotfire.images import RAY, OwnLine
 from hotfire.preflight.finding import Finding, Found, Rule
 from hotfire.preflight.subject import Subject
 
@@ -200,12 +201,23 @@ def _streams(subject: Subject) -> Iterator[Found]:
             advice = "Serve by an image that streams (`image:`) where each part is to come when it is made."
             yield Found(message, advice, subject.handler, part.lineno, "information")
             continue
+        if isinstance(image, OwnLine):
+            yield from _unless_it_streams(subject, name, part.lineno)
+            continue
         message = (
             f"{name} is a generator, and the image {image.version} cannot stream: its server "
             "sends whole answers only."
         )
         advice = "Return the whole answer, or serve by an image that streams (`image:`)."
         yield Found(message, advice, subject.handler, part.lineno)
+
+
+def _unless_it_streams(subject: Subject, name: str, line: int) -> Iterator[Found]:
+    """An image of one's own streams if it is told to."""
+    if subject.environment is None or not subject.environment.container_env.get(STREAM_VARIABLE):
+        message = f"{name} is a generator, and the image sends whole answers unless it is told to stream."
+        advice = f'Say `container_env: {{{STREAM_VARIABLE}: "true"}}`, or return the whole answer.'
+        yield Found(message, advice, subject.handler, line)
 
 
 def _first_yield(function: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.expr | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from hotfire.images import OwnLine
 from hotfire.preflight.finding import Found, Rule
 from hotfire.preflight.requirements import Requirement
 from hotfire.preflight.subject import Subject
@@ -73,7 +74,8 @@ def _pins(subject: Subject) -> Iterator[Found]:
             message = (
                 f"{one.name}{one.versions} cannot be installed on the image's Python {image.python}: {said}."
             )
-            advice = "Ask for a newer version, or set an image with that Python by `framework_version`."
+            key = "own_image.base" if isinstance(image, OwnLine) else "framework_version"
+            advice = f"Ask for a newer version, or set an image with that Python by `{key}`."
             yield Found(message, advice, one.file, one.line)
 
 
@@ -117,7 +119,7 @@ def _fits(match: re.Match[str], python: tuple[int, ...]) -> bool:
 
 def _torch(subject: Subject) -> Iterator[Found]:
     image = subject.image
-    if image is None:
+    if image is None or isinstance(image, OwnLine):  # which is built with the torch that is asked for
         return
     for one in subject.requirements.lines:
         if one.name != "torch" or one.marker:

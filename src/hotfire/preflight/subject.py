@@ -14,6 +14,7 @@ from hotfire.environment import Environment
 from hotfire.errors import ImageError
 from hotfire.images import RAY, ImageLine, image_line, line_of_uri
 from hotfire.preflight.installed import Installed
+from hotfire.preflight.own_line import own_line
 from hotfire.preflight.requirements import Requirements, read
 from hotfire.tracing import Module, SearchFolder
 
@@ -76,7 +77,7 @@ class Subject:
 
     @property
     def image(self) -> ImageLine | None:
-        """The line of AWS's images that serves it, or would at AWS; None for another image."""
+        """The line of images that serves it, or would at AWS; None for an image of which nothing is known."""
         environment = self.environment
         if environment is None:
             return image_line()
@@ -84,8 +85,8 @@ class Subject:
             return line_of_uri(environment.image)
         if environment.serving == "ray":
             return RAY
-        if environment.serving != "toolkit":
-            return None
+        if environment.serving == "hotfire":
+            return own_line(environment, self.requirements, self.installed)
         try:
             return image_line(environment.framework_version, environment.py_version)
         except ImageError:

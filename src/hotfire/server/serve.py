@@ -16,6 +16,7 @@ from typing import Any
 
 from hotfire.archive import unpack
 from hotfire.errors import ArchiveError, LoadFailed, PortInUse
+from hotfire.image_recipe import IMAGE_VARIABLE
 from hotfire.instances.base import Spec
 from hotfire.instances.desk import MOUNTED, secret_at
 from hotfire.instances.holders import NoCensus
@@ -30,7 +31,8 @@ PORT = 8080
 _HANDLERS = ("inference.py", "serve.py")
 _STARTUP_SECONDS = 3600.0
 """The longest that SageMaker lets a container take."""
-_LOCAL_ONLY = ("AWS_", "HOTFIRE_")
+_OURS = ("HOTFIRE_",)
+_LOCAL_ONLY = ("AWS_", *_OURS)
 """Variables of whoever starts the server that have nothing to say in a container."""
 
 Say = Callable[[str], None]
@@ -161,7 +163,9 @@ def _container_variables(model: Path, environment: Mapping[str, str]) -> dict[st
 
 
 def _for_handlers(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not name.startswith(_LOCAL_ONLY)}
+    """In an image the AWS settings are the handler's own: by them it reaches what its role may."""
+    hidden = _OURS if IMAGE_VARIABLE in environment else _LOCAL_ONLY
+    return {name: value for name, value in environment.items() if not name.startswith(hidden)}
 
 
 @contextlib.contextmanager
