@@ -9,8 +9,17 @@ from urllib.parse import quote
 from hotfire.console.visits import Absent, Visit
 from hotfire.region.store import Store
 
-TABS = (("Model", ""), ("Requests", "/requests"), ("Logs", "/logs"), ("Charts", "/charts"), ("Dev", "/dev"))
+TABS = (
+    ("Model", ""),
+    ("API", "/api"),
+    ("Requests", "/requests"),
+    ("Logs", "/logs"),
+    ("Charts", "/charts"),
+    ("Dev", "/dev"),
+)
 """The pages of an endpoint, by what follows `/e/NAME`."""
+_SHARED = ("", "/api")
+"""Those for whoever was let in to the model alone."""
 
 
 class EndpointPages:
@@ -29,5 +38,11 @@ class EndpointPages:
         return {
             "endpoint": endpoint,
             "holder": holder,
-            "tabs": [(words, here + rest) for words, rest in TABS if rest != "/dev" or holder],
+            "tabs": [(words, here + rest) for words, rest in TABS if self._is_there(rest, visit, holder)],
         }
+
+    def _is_there(self, rest: str, visit: Visit, holder: str) -> bool:
+        """Whether a page is there for this visitor now."""
+        if visit.visitor is None or not visit.visitor.is_owner:
+            return rest in _SHARED
+        return rest != "/dev" or bool(holder)

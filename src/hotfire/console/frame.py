@@ -27,7 +27,7 @@ HEADERS = (
     ("referrer-policy", "same-origin"),  # without any, a form's Origin is null, as that of a page elsewhere
 )
 PRIVATE = ("cache-control", "no-store")
-NAVIGATION = (("Endpoints", "/"), ("Requests", "/requests"))
+NAVIGATION = (("Endpoints", "/"), ("Requests", "/requests"), ("API", "/api"))
 """What every page leads to."""
 
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}

@@ -19,19 +19,44 @@ _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A key of `hotfire keys create`."},
     "header": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "The same key."},
 }
-_ERRORS: Mapping[str, str] = {
-    "400": "The body is no JSON, or does not fit the model's inputs: `path` says where.",
-    "401": "There is no key, or none that is good.",
-    "403": "The key is for other models, or a web page asks whose origin is not listed.",
-    "404": "There is no such model.",
-    "413": "The request is too long.",
-    "415": "The body is not sent as JSON.",
-    "429": "More requests wait for the model than it takes: try again as `Retry-After` says.",
-    "500": "A fault of the region.",
-    "502": "The model failed on this input.",
-    "503": "The model is not in service.",
-    "504": "The model did not answer in time.",
-}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What may be answered in place of a prediction: the codes that a status has."""
+
+    status: int
+    codes: tuple[str, ...]
+    meaning: str
+
+
+ERRORS = (
+    Refusal(
+        400,
+        ("invalid_json", "invalid_input"),
+        "The body is no JSON, or does not fit the model's inputs: path says where.",
+    ),
+    Refusal(401, ("key_needed", "key_unknown"), "There is no key, or none that is good."),
+    Refusal(
+        403,
+        ("not_your_model", "not_from_here"),
+        "The key is for other models, or a web page asks whose origin is not listed.",
+    ),
+    Refusal(404, ("unknown_model", "unknown_address"), "There is no such model, or no such address."),
+    Refusal(405, ("wrong_method",), "The address is there, for another method."),
+    Refusal(413, ("too_large",), "The request is too long."),
+    Refusal(415, ("not_json",), "The body is not sent as application/json."),
+    Refusal(
+        429, ("throttled",), "More requests wait for the model than it takes: try again as Retry-After says."
+    ),
+    Refusal(500, ("internal",), "A fault of the region."),
+    Refusal(502, ("model_failed",), "The model failed on this input."),
+    Refusal(503, ("not_in_service",), "The model is not in service: try again as Retry-After says."),
+    Refusal(504, ("model_timed_out",), "The model did not answer in time."),
+)
+"""Every error, by its status."""
+
+_MEANINGS = {str(one.status): one.meaning for one in ERRORS}
 _ERROR = {
     "type": "object",
     "required": ["error"],
@@ -52,16 +77,20 @@ _ERROR = {
         },
     },
 }
-_FACTS: Mapping[str, Any] = {
-    "model": {"type": "string"},
+FACTS: Mapping[str, Any] = {
+    "model": {"type": "string", "description": "The model's name."},
     "seconds": {"type": "number", "description": "From the request to the answer."},
     "times": {
         "type": "object",
         "additionalProperties": {"type": "number"},
         "description": "Seconds in each function of the model's handler.",
     },
-    "request": {"type": "string", "description": "The request's id, by which the region's log has it."},
+    "request": {
+        "type": "string",
+        "description": "The request's id, by which the region's pages and log have it.",
+    },
 }
+"""What is told with each prediction: JSON Schemas by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +190,7 @@ def _answer(predicted: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "required": [*predicted, "model", "seconds", "request"],
-        "properties": {**predicted, **_FACTS},
+        "properties": {**predicted, **FACTS},
     }
 
 
@@ -197,7 +226,7 @@ def _predict_operation(model: Listed) -> dict[str, Any]:
         "requestBody": {"required": True, "content": {_JSON: body}},
         "responses": {
             "200": _content("The prediction.", response_schema(model.app)),
-            **_errors(*_ERRORS),
+            **_errors(*(status for status in _MEANINGS if status != "405")),
         },
     }
     if model.app.description:
@@ -211,7 +240,7 @@ def _content(description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def _errors(*statuses: str) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Error"}
-    found = {status: _content(_ERRORS[status], schema) for status in statuses}
+    found = {status: _content(_MEANINGS[status], schema) for status in statuses}
     for status in ("429", "503"):
         if status in found:
             header = {"description": "Seconds to wait.", "schema": {"type": "integer"}}

@@ -17,14 +17,8 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from hotfire.address import Exposure, Key
-from hotfire.console.app import Console
-from hotfire.console.endpoint_pages import EndpointPages
-from hotfire.console.model_page import ModelPage
-from hotfire.console.overview import Overview
 from hotfire.console.predictions import too_large
-from hotfire.console.public import PublicApi, refusal
-from hotfire.console.recorded import RecordedRequest
-from hotfire.console.requests import RequestList
+from hotfire.console.public import refusal
 from hotfire.errors import (
     ApiError,
     HotfireError,
@@ -39,8 +33,6 @@ from hotfire.instances.preloads import Preloads
 from hotfire.instances.process import ProcessHost
 from hotfire.instances.zygotes import Zygotes
 from hotfire.region.absent import Absent
-from hotfire.region.api_keys import ApiKeys
-from hotfire.region.apps import Apps
 from hotfire.region.blueprints import Blueprints
 from hotfire.region.buckets import Buckets
 from hotfire.region.caller import LONGEST_WAIT, Caller, Operation
@@ -57,7 +49,6 @@ from hotfire.region.metrics import CONTENT_TYPE
 from hotfire.region.observatory import Observatory
 from hotfire.region.private import Private
 from hotfire.region.queue import Queue
-from hotfire.region.replays import Replays
 from hotfire.region.requirements import PythonEnvironments
 from hotfire.region.runtime import Runtime
 from hotfire.region.store import Store
@@ -65,11 +56,12 @@ from hotfire.region.trees import Trees
 from hotfire.region.wire import Request, Response, Service
 from hotfire.server import listening
 from hotfire.server.exchange import head_of, send_response
-from hotfire.server.gate import Gate, Scope, Visitors, clients_of, is_of_this_machine, scope
-from hotfire.server.guests import Door, Guests
+from hotfire.server.gate import Gate, Scope, clients_of, is_of_this_machine, scope
+from hotfire.server.guests import Door
 from hotfire.server.http import read_body, send_flow
 from hotfire.server.objects import ObjectServer, signature
-from hotfire.server.shares import Share, Shares
+from hotfire.server.shares import Share
+from hotfire.server.website import Inside, Website
 
 WAIT_HEADER = "x-hotfire-wait"
 MOST_BYTES = 64 * 1024 * 1024
@@ -137,31 +129,20 @@ class Region:
         names = listening.names(port, exposure)
         self._gate = Gate(key, names, clients_of(key, exposure), exposure.origins)
         self.objects = ObjectServer(home, buckets, self._census, self._gate, environment)
-        visitors = Visitors(key, port)
-        pages = EndpointPages(self._store, self._endpoints.holder)
-        replays = Replays(self._store, self._endpoints, blueprints, runtime)
-        parts = (
-            Overview(self._store, self._endpoints, self._seen.traffic),
-            ModelPage(self._store, runtime, pages),
-            RequestList(self._store, self._seen.invocations, pages),
-            RecordedRequest(self._store, self._journal, self._seen.invocations, replays),
+        inside = Inside(
+            self._store, self._endpoints, blueprints, runtime, self._leases, self._journal, self._seen
         )
-        self._console = Console(visitors, self._seen.feed, parts)
-        keys = ApiKeys(self._store)
-        apps = Apps(self._store, self._leases, self._seen.invocations)
-        self._api = PublicApi(self._store, apps, runtime)
-        self._guests = Guests(self._gate, keys, visitors, needs_key=not exposure.is_local)
-        self._shares = Shares(key, self._store, self._seen.feed, parts, self._api)
+        self._web = Website(key, port, exposure, self._gate, inside)
         self._private = Private(
             key,
             self._store,
             self._trees,
             instances,
-            visitors,
+            self._web.visitors,
             self._leases,
             self._endpoints,
             self.stop,
-            self._shares,
+            self._web.shares,
             self._seen.invocations,
         )
         self._flusher: asyncio.Task[None] | None = None
@@ -184,7 +165,7 @@ class Region:
         """Begin to end: nobody is held any longer, and what has not come in whole is not waited for."""
         self._endpoints.release()
         self._leases.end()
-        self._shares.end()
+        self._web.shares.end()
         self._seen.stop()
         self.objects.stop()
         for task in self._reading:
@@ -237,9 +218,9 @@ class Region:
             return refusal(too_large(MOST_BYTES)) if is_public else Response(413, _CLOSE, b"")
         request = dataclasses.replace(head, body=body)
         if is_public:
-            return await self._api.respond(request, self._guests.door(is_here=is_here))
+            return await self._web.api.respond(request, self._web.guests.door(is_here=is_here))
         if head.path == "/metrics":
-            return await self._scrape(request, self._guests.door(is_here=is_here))
+            return await self._scrape(request, self._web.guests.door(is_here=is_here))
         return await self.respond(request)
 
     async def respond(self, request: Request) -> Response:
@@ -252,7 +233,7 @@ class Region:
             name = _service_name(request, signed)
             if name is None and signed is None and "authorization" not in request.headers:
                 self._gate.check_origin(request.headers)
-                return await self._console.respond(request)
+                return await self._web.console.respond(request)
             return await self._answer_service(name or "", request, signed)
         except ServiceError as error:
             return _plain_error(error)
