@@ -1,161 +1,181 @@
-"""The page of a model: a form to try it."""
+"""The page of a model: a form to try it, its answers, and the same requests as code."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from hotfire.comparison import probabilities
+from hotfire.app_inputs import Upload
+from hotfire.app_schema import App
 from hotfire.console.endpoint_pages import EndpointPages
-from hotfire.console.visits import Page, Route, Visit
-from hotfire.errors import ModelError, ServiceError
+from hotfire.console.form_data import form_data
+from hotfire.console.frame import download
+from hotfire.console.kept import Keeper, Kept
+from hotfire.console.model_answer import Answered, answered, content_type
+from hotfire.console.model_form import Draft, as_raw, blank, of_example, of_post, of_token
+from hotfire.console.model_view import Shown, View
+from hotfire.console.visits import Absent, Page, Route, Visit
+from hotfire.errors import InputError
+from hotfire.region.apps import Apps, PageExample
 from hotfire.region.caller import Caller
-from hotfire.region.runtime import Runtime
+from hotfire.region.runtime import Outcome, Runtime
 from hotfire.region.store import Store
+from hotfire.region.wire import Response
 
-_CALLER = Caller("us-east-1")
-_LONGEST_SHOWN = 20_000
-"""Characters of an answer; the rest is said to be there."""
-_MOST_BARS = 40
-"""Labels of an answer, as well."""
-_LONGEST_CAPTION = 120
+_CALLER = Caller("us-east-1", via="page")
+_LARGE = 20_000
+"""Bytes of an answer whose whole is kept for a while, since the page shows but its beginning."""
+_UNKNOWN = "application/octet-stream"
 
 
 class ModelPage:
-    """A form to try the model of an endpoint."""
+    """`/e/NAME`. `needs_key` is whether the public API wants a key of the owner's programs too."""
 
-    def __init__(self, store: Store, runtime: Runtime, pages: EndpointPages) -> None:
-        self._store, self._runtime, self._pages = store, runtime, pages
+    def __init__(
+        self, store: Store, runtime: Runtime, pages: EndpointPages, apps: Apps, *, needs_key: bool = False
+    ) -> None:
+        self._store, self._runtime, self._pages, self._apps = store, runtime, pages, apps
+        self._needs_key = needs_key
+        self._keeper = Keeper()
 
     @property
     def routes(self) -> Sequence[Route]:
-        """`/e/NAME`, for whoever may see the model."""
+        """The page, and what it keeps for a while, for whoever may see the model."""
         return (
             Route("GET", "/e/{name}", self.show, is_shared=True),
-            Route("POST", "/e/{name}", self.show, is_shared=True),
+            Route("POST", "/e/{name}", self.send, is_shared=True),
+            Route("GET", "/e/{name}/kept/{token}", self.kept, is_shared=True),
         )
 
     async def show(self, visit: Visit) -> Page:
-        """The form, with the answer to what was sent."""
+        """The form, filled by an example or by the defaults."""
         common, name = self._pages.common(visit), visit.places["name"]
-        examples: list[dict[str, Any]] = self._store.examples(name) or []
-        first = examples[0] if examples else {"body": "", "content_type": "application/json", "accept": ""}
-        form = visit.form
-        chosen = next((one for one in examples if one["name"] == form.get("example")), None)
-        text, answer = first["body"], None
-        if visit.request.method == "POST":
-            # A browser ends the lines of a form by both.
-            text = chosen["body"] if chosen else form.get("text", "").replace("\r\n", "\n")
-            answer = await self._invoke(name, chosen or first, text)
-        values = {
-            **common,
-            "examples": examples,
-            "text": spoken(text, first["body"]),
-            "answer": answer,
-        }
-        return Page("endpoint.html", values, live=("state",), topics=("endpoints",), endpoint=name)
+        app, examples = await self._apps.shown(name), self._apps.examples(name)
+        return self._page(visit, common, app, lambda: Shown(_first(app, examples, visit.query)))
 
-    async def _invoke(self, name: str, like: Mapping[str, Any], text: str) -> dict[str, Any]:
-        """Send what was typed, in the shape of an example, and read the answer for the page."""
-        body = shaped(text, like["body"])
-        params = {"EndpointName": name, "Body": body.encode(), "ContentType": like["content_type"]}
-        if like.get("accept"):
-            params["Accept"] = like["accept"]
+    async def send(self, visit: Visit) -> Page:
+        """The form as it was sent: with the answer, or with another input, or as the request itself."""
+        common, name = self._pages.common(visit), visit.places["name"]
+        app, examples = await self._apps.shown(name), self._apps.examples(name)
+        data = form_data(visit.request)
+
+        def find(token: str) -> Upload | None:
+            kept = self._keeper.find(name, token)
+            return of_token(app, examples, token) if kept is None else Upload(kept.data, kept.content_type)
+
+        draft = of_post(app, data, find)
+        shown = _changed(app, draft, data.fields.get("action", "send")) or await self._sent(visit, app, draft)
+        return self._page(visit, common, app, lambda: shown, 200 if shown.problem is None else 400)
+
+    async def kept(self, visit: Visit) -> Response:
+        """The whole of what a page shows the beginning of, as a file."""
+        found = self._keeper.find(visit.places["name"], visit.places["token"])
+        if found is None:
+            raise Absent("This was kept for a while, and is not any more: send the request again.")
+        return download(found.name, found.data, "text/plain; charset=utf-8" if _is_text(found) else _UNKNOWN)
+
+    async def _sent(self, visit: Visit, app: App, draft: Draft) -> Shown:
         try:
-            answer = await self._runtime.invoke_endpoint(_CALLER, params)
-        except ModelError as error:
-            members = error.members
-            return _shown(
-                body, members["OriginalMessage"], error=f"The model answered {members['OriginalStatusCode']}."
-            )
-        except ServiceError as error:
-            return _shown(body, error.message, error="The endpoint cannot answer.")
-        return _shown(body, answer["Body"].decode("utf-8", "replace"))
+            body = draft.sent(app)
+            values = [] if draft.is_raw else draft.values(app)
+        except InputError as error:
+            return Shown(draft, error)
+        name = visit.places["name"]
+        params = {"EndpointName": name, "Body": body.body, "ContentType": body.content_type}
+        given = {"Accept": draft.accept, "CustomAttributes": draft.attributes, "TargetVariant": draft.variant}
+        outcome = await self._runtime.ask(
+            _CALLER, params | {key: text for key, text in given.items() if text}
+        )
+        is_owner = visit.visitor is not None and visit.visitor.is_owner
+        # Millions of bytes are laid out elsewhere, while others are answered.
+        answer = await asyncio.to_thread(answered, app, values, body, outcome, is_owner=is_owner)
+        return Shown(draft, None, body, self._with_token(name, answer, outcome))
+
+    def _with_token(self, name: str, answer: Answered, outcome: Outcome) -> Answered:
+        """The answer with what leads to the whole of it, if the page does not show that."""
+        raw = answer.raw
+        if raw is None or outcome.answer is None or raw.kind in ("empty", "absent"):
+            return answer
+        if not raw.more and raw.kind in ("json", "text") and raw.size <= _LARGE:
+            return answer
+        kind = content_type(outcome.answer)
+        kept = Kept(f"{name}-answer{_ending(kind)}", outcome.answer.body, kind)
+        return replace(answer, token=self._keeper.keep(name, kept))
+
+    def _page(
+        self,
+        visit: Visit,
+        common: Mapping[str, object],
+        app: App,
+        make: Callable[[], Shown],
+        status: int = 200,
+    ) -> Page:
+        name = visit.places["name"]
+        view = View(
+            visit,
+            app,
+            self._apps.examples(name),
+            self._variants(name),
+            self._keeper,
+            make,
+            needs_key=self._needs_key,
+        )
+        values = {**common, "view": view}
+        return Page(
+            "model.html", values, status, live=("standing",), topics=("endpoints", "dev"), endpoint=name
+        )
+
+    def _variants(self, name: str) -> list[str]:
+        endpoint = self._store.endpoint(name)
+        config = self._store.config(endpoint.config_name) if endpoint is not None else None
+        found = config.request.get("ProductionVariants", ()) if config is not None else ()
+        return [one["VariantName"] for one in found]
 
 
-def shaped(text: str, example: str) -> str:
-    """The body that `text` means: JSON as it is; plain words take the place of the example's first string."""
-    for candidate in (text, example):
-        try:
-            value = json.loads(candidate)
-        except ValueError:
-            continue
-        if candidate is text:
-            return text
-        filled, done = _fill(value, text)
-        return json.dumps(filled, ensure_ascii=False) if done else text
-    return text
+def _first(app: App, examples: Sequence[PageExample], query: Mapping[str, str]) -> Draft:
+    """What a form begins with: the example that was asked for, else the defaults, else the first example."""
+    named = next((one for one in examples if one.name == query.get("example")), None)
+    has_defaults = any(one.default is not None and one.default is not False for one in app.inputs)
+    if named is None and not has_defaults:
+        good = [one for one in examples if one.status < 300]
+        fitting = (one for one in good if app.values_of(one.body, one.content_type) is not None)
+        named = next(fitting, good[0] if good else None)
+    draft = blank(app) if named is None else of_example(app, named)
+    return draft if "example" in query else replace(draft, example="")
 
 
-def spoken(body: str, example: str) -> str:
-    """The words that mean a body: what `shaped` takes back to it; the body itself where no words do."""
+def _changed(app: App, draft: Draft, action: str) -> Shown | None:
+    """The form after anything but sending it."""
+    if action == "add":
+        return Shown(draft.with_another)
+    if action == "raw":
+        return Shown(as_raw(app, draft))
+    if action == "form":
+        return _as_fields(app, draft)
+    if action.startswith("remove.") and action[7:].isdecimal():
+        return Shown(draft.without(int(action[7:])))
+    return None
+
+
+def _as_fields(app: App, draft: Draft) -> Shown:
+    """A body that was edited as the form's fields, if it is one that they make."""
     try:
-        value = json.loads(body)
-        words = _words(value)
-        return words if words and json.loads(shaped(words, example)) == value else body
-    except ValueError:
-        return body
+        body = draft.sent(app)
+    except InputError as error:
+        return Shown(draft, error)
+    request = PageExample(draft.example, body.body, body.content_type, draft.accept, draft.attributes)
+    made = of_example(app, request)
+    if made.is_raw:
+        return Shown(draft, InputError("the form has no fields that make this request"))
+    return Shown(replace(made, variant=draft.variant))
 
 
-def _words(value: Any) -> str:
-    """The first string in it."""
-    if isinstance(value, str):
-        return value
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return next(filter(None, map(_words, items)), "")
+def _is_text(kept: Kept) -> bool:
+    kind = kept.content_type.partition(";")[0].strip().lower()
+    return kind.startswith("text/") or kind.endswith(("json", "xml"))
 
 
-def _fill(value: Any, text: str) -> tuple[Any, bool]:
-    """A copy with the first string replaced, each list cut to the item that holds it."""
-    if isinstance(value, str):
-        return text, True
-    if isinstance(value, list):
-        for item in value:
-            filled, done = _fill(item, text)
-            if done:
-                return [filled], True
-    if isinstance(value, dict):
-        for name, item in value.items():
-            filled, done = _fill(item, text)
-            if done:
-                return {**value, name: filled}, True
-    return value, False
-
-
-def _shown(body: str, text: str, error: str = "") -> dict[str, Any]:
-    """What the page shows of an answer."""
-    tables: list[dict[str, Any]] = []
-    value = None if error else _json(text)
-    if value is not None:
-        tables = _tables(value, _json(body))
-        text = json.dumps(value, indent=2, ensure_ascii=False)
-    cut = len(text) - _LONGEST_SHOWN
-    return {
-        "request": body,
-        "text": text[:_LONGEST_SHOWN],
-        "cut": max(cut, 0),
-        "tables": tables,
-        "error": error,
-    }
-
-
-def _tables(answer: Any, request: Any) -> list[dict[str, Any]]:
-    """The probabilities in an answer, for each input: the highest first, with words of the input."""
-    answers = answer if isinstance(answer, list) else [answer]
-    inputs = request if isinstance(request, list) and len(request) == len(answers) > 1 else []
-    captions = [_words(item)[:_LONGEST_CAPTION] for item in inputs] or [""] * len(answers)
-    tables = []
-    for item, caption in zip(answers, captions, strict=True):
-        rows = sorted((probabilities(item) or {}).items(), key=lambda pair: -pair[1])
-        if rows:
-            more = max(len(rows) - _MOST_BARS, 0)
-            tables.append({"caption": caption, "rows": rows[:_MOST_BARS], "more": more})
-    return tables
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
+def _ending(kind: str) -> str:
+    kind = kind.partition(";")[0].strip().lower()
+    return {"application/json": ".json", "text/csv": ".csv", "text/plain": ".txt"}.get(kind, "")
