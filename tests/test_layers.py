@@ -48,7 +48,7 @@ ROWS = (
     ("snapshot",),
     ("local_region", "aws", "leftovers"),
     ("depot",),
-    ("rollout", "project", "invocation", "deferred", "container_port", "image_delivery"),
+    ("rollout", "project", "invocation", "deferred", "container_port", "image_delivery", "recorded"),
     (
         "endpoint_logs",
         "destination",
@@ -170,6 +170,7 @@ CLIENTS = (
     "container_port",
     "parity",
     "deferred",
+    "recorded",
     "endpoint_logs",
     "inventory",
     "deployment",

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 @click.argument("sides", nargs=-1, metavar="SIDE SIDE [SIDE]...")
 @click.option("--example", "names", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
 @click.option(
+    "--journal",
+    "recorded",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Send the last N different requests that the first side's endpoint got, in place of the examples.",
+)
+@click.option(
     "--repeat",
     type=click.IntRange(1),
     default=3,
@@ -50,11 +57,12 @@ def parity(
     output: Output,
     sides: tuple[str, ...],
     names: tuple[str, ...],
+    recorded: int | None,
     repeat: int,
     tolerance: float | None,
     config: Path | None,
 ) -> int:
-    """Send the examples to several environments and compare their answers.
+    """Send the examples, or recorded requests, to several environments and compare their answers.
 
     A SIDE is an environment of config.yml, or http://HOST:PORT of a container, such as `hotfire serve` or
     `docker run -p HOST:PORT:8080 IMAGE serve`. The first is what the others are compared with: status,
@@ -67,12 +75,16 @@ def parity(
         message = f"{len(sides) or 'No'} side is named, and one is compared with another."
         raise UsageError(message, "Name two or more, such as `hotfire parity local production`.")
     environments = _environments(output, sides, config)
+    if recorded is not None:
+        _check_recording(sides[0], environments.get(sides[0]), names)
     asked = [_side(output, side, environments.get(side)) for side in sides]
     _check_names([side.name for side in asked])
-    examples = _examples(next(iter(environments.values())), names)
+    first = next(iter(environments.values()))
+    examples = _examples(first, names) if recorded is None else _recorded(output, first, recorded)
     comparing = Parity(asked, repeat=repeat, tolerance=tolerance)
     called = [side.name for side in asked]
-    table, rows = Table(output, called, [example.name for example in examples]), []
+    what = "examples" if recorded is None else "requests"
+    table, rows = Table(output, called, [example.name for example in examples], what), []
     table.begin()
     for row in comparing.rows(examples):
         table.show(row)
@@ -153,6 +165,37 @@ def _examples(environment: Environment, names: Sequence[str]) -> list[Example]:
             advice = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(found)}."
             raise ProjectError(f"there is no example {name!r} in {environment.examples}", advice)
     return [found[name] for name in dict.fromkeys(names)] or list(found.values())
+
+
+def _check_recording(side: str, environment: Environment | None, names: Sequence[str]) -> None:
+    """That the first side is one whose requests are recorded."""
+    if names:
+        message = "--example names one of the examples, and --journal sends none of them."
+        raise UsageError(message, "Leave one of the two out.")
+    if environment is None or not environment.is_local:
+        message = f"{side} is not in the local region, which alone records requests."
+        raise UsageError(message, "Name first an environment of this machine: `hotfire parity local …`.")
+
+
+def _recorded(output: Output, environment: Environment, number: int) -> list[Example]:
+    """The last requests that the endpoint got in the local region, the oldest first."""
+    from hotfire.address import find, not_running
+    from hotfire.environment import home
+    from hotfire.recorded import examples
+
+    region = find(home())
+    if region is None:
+        raise not_running()
+    found, left_out = examples(region, environment.model_name, number)
+    if left_out:
+        output.note(
+            f"Note: {left_out} of the recorded requests cannot be sent again: they are longer than what is "
+            "kept of a body, hold what was masked, or came where `journal: false` is set."
+        )
+    if not found:
+        message = f"no request to {environment.model_name} is recorded that could be sent again"
+        raise ProjectError(message, "Send it some, or leave --journal out: then the examples are sent.")
+    return found
 
 
 def _side(output: Output, name: str, environment: Environment | None) -> Side:

@@ -26,8 +26,10 @@ _BEFORE = 12
 class Table:
     """A column a side, a line an example, and below it what differs; 80 columns wide."""
 
-    def __init__(self, output: Output, sides: Sequence[str], examples: Sequence[str]) -> None:
-        self._output, self._sides, self._examples = output, sides, examples
+    def __init__(
+        self, output: Output, sides: Sequence[str], examples: Sequence[str], called: str = "examples"
+    ) -> None:
+        self._output, self._sides, self._examples, self._called = output, sides, examples, called
         self._labels = {side: _cut(side.partition("://")[2] or side, _WIDEST_LABEL) for side in sides}
         room = (_WIDTH - 20) // len(sides) - 2
         longest = max(map(len, self._labels.values()))
@@ -60,7 +62,7 @@ class Table:
             same = sum(row.is_same for row in rows)
             left = len(self._examples) - len(rows)
             rest = f"; {left} more could not be compared" if left else ""
-            self._output.say(f"{same} of {len(rows)} examples are answered alike{rest}.")
+            self._output.say(f"{same} of {len(rows)} {self._called} are answered alike{rest}.")
         for name, error in down.items():
             painted = self._output.paint("Error:", fg="red", bold=True)
             self._output.note(f"{painted} {name} cannot be reached: {error.message}")

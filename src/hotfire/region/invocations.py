@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar, get_args
 
 from hotfire.errors import StoreError, UsageError
 from hotfire.region.database import Database
-from hotfire.region.masking import is_masked, mask_text, masked
+from hotfire.region.masking import MASK, is_masked, mask_text, masked
 
 MOST_REQUESTS = 10_000
 MOST_BYTES = 200 * 1024 * 1024
@@ -274,6 +274,13 @@ class Invocations:
         """A request with its bodies; None if it is not kept, or not any more. Raises StoreError."""
         return await self._on_thread(self._one, id)
 
+    async def samples(self, endpoint: str, limit: int) -> tuple[list[Invocation], int]:
+        """The latest requests that are not like another one and can be sent again, the newest first.
+
+        Besides, how many of those that came since cannot be. Raises StoreError.
+        """
+        return await self._on_thread(self._samples, endpoint, limit)
+
     async def due(self) -> None:
         """Return when there is enough for a batch. Small ones keep nobody from the processor for long."""
         self._due.clear()
@@ -383,6 +390,20 @@ class Invocations:
             f"SELECT {columns} FROM requests WHERE {condition} ORDER BY id DESC LIMIT ?", *values, limit
         )
         return [_invocation(*row) for row in found]
+
+    def _samples(self, endpoint: str, limit: int) -> tuple[list[Invocation], int]:
+        asked = "endpoint = ? AND via != 'stream' AND variant != ''"
+        whole = f"has_bodies AND length(sent) = sent_size AND NOT instr(sent_headers, '{MASK}')"
+        found = self._database.rows(
+            f"SELECT {_SCALARS}, {_REST}, sent, answer FROM requests WHERE id IN (SELECT max(id) "
+            f"FROM requests WHERE {asked} AND {whole} GROUP BY sent_headers, sent) ORDER BY id DESC LIMIT ?",
+            endpoint,
+            limit,
+        )
+        since = found[-1][0] if len(found) == limit else 0
+        query = f"SELECT count(*) FROM requests WHERE {asked} AND NOT ({whole}) AND id > ?"
+        left_out: int = self._database.rows(query, endpoint, since)[0][0]
+        return [_invocation(*row) for row in found], left_out
 
     def _one(self, id: int) -> Invocation | None:
         columns = f"{_SCALARS}, {_REST}, sent, answer"

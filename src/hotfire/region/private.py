@@ -6,7 +6,7 @@ import asyncio
 import base64
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,8 +15,8 @@ from hotfire.address import Key, prove
 from hotfire.errors import ArchiveError, UsageError
 from hotfire.instances.memory import footprint
 from hotfire.model_data import Entry
-from hotfire.region.api_keys import ApiKey, ApiKeys
-from hotfire.region.invocations import Invocation, Invocations, Message, Query
+from hotfire.region.api_keys import ApiKeys
+from hotfire.region.invocations import Invocation, Invocations
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
 
@@ -154,11 +154,13 @@ class Private:
         found = await asyncio.to_thread(lambda: [footprint(pid) for pid in pids])
         return [asdict(one) for one in found if one is not None]
 
-    async def requests(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The last requests that came to an endpoint, the newest first, with their bodies in base64."""
-        query = Query(endpoint=params["endpoint"], **params.get("query", {}))
-        found = await self._invocations.recent(query, params["limit"], bodies=True)
-        return [_invocation_as_json(one) for one in found]
+    async def requests(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The last requests to an endpoint that differ and can be sent again, the newest first.
+
+        `left_out` is how many of those that came since cannot be.
+        """
+        found, left_out = await self._invocations.samples(params["endpoint"], params["limit"])
+        return {"requests": [_request_as_json(one) for one in found], "left_out": left_out}
 
     def keys(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The keys of the public API, without their secrets, which nobody has but who was given them."""
@@ -186,12 +188,6 @@ class Private:
         return route
 
 
-def _invocation_as_json(one: Invocation) -> dict[str, Any]:
-    values = {field.name: getattr(one, field.name) for field in fields(one)}
-    messages = {"sent": _message_as_json(one.sent), "answer": _message_as_json(one.answer)}
-    return {**values, **messages, "can_be_sent_again": one.can_be_sent_again}
-
-
-def _message_as_json(message: Message) -> dict[str, Any]:
-    body = None if message.body is None else base64.b64encode(message.body).decode()
-    return {"headers": dict(message.headers), "body": body, "size": message.size}
+def _request_as_json(one: Invocation) -> dict[str, Any]:
+    body = base64.b64encode(one.sent.body or b"").decode()
+    return {"id": one.id, "time": one.time, "headers": dict(one.sent.headers), "body": body}
