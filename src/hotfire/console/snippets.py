@@ -161,7 +161,8 @@ def _api_curl(call: Call, plain: str) -> Snippet:
         *(('-H "Authorization: Bearer $HOTFIRE_KEY"',) if call.needs_key else ()),
         f"--data-binary @{file}" if is_long else f"--data-raw {shlex.quote(plain)}",
     ]
-    return _with_file(Snippet("curl", " \\\n  ".join(lines), _KEY), is_long, file, plain.encode())
+    needs = _KEY if call.needs_key else "By the public API, in any shell."
+    return _with_file(Snippet("curl", " \\\n  ".join(lines), needs), is_long, file, plain.encode())
 
 
 def _api(call: Call) -> str:
