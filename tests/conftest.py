@@ -17,6 +17,10 @@ from hotfire.address import Address, find
 _OF_DOCKER = ("docker_daemon", "tiny_image")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pictures", metavar="DIR", help="where the tests of pages put the README's pictures")
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No setting of the machine's user reaches a test; no test reaches the user's own region."""

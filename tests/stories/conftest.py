@@ -10,10 +10,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 SECONDS = 120.0
 """Longer than anything here takes: who waits for so long waits for ever."""
@@ -249,3 +252,123 @@ def new_project(machine: Machine) -> Callable[..., Project]:
         return Project(of or machine, folder, name)
 
     return make
+
+
+SCREENS = {"desk": (1280, 800), "phone": (360, 640)}
+"""The widths and heights at which pages are looked at."""
+
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+@pytest.fixture(scope="module")
+def browser(require: Callable[[str, str], str]) -> Iterator[Browser]:
+    """Chromium without a window. Not for the whole session: it keeps an event loop running."""
+    program = require("chromium", "chromium fonts-dejavu-core")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+class Window:
+    """A browser that has entered a region, on one page; it notes what goes wrong there.
+
+    `region` may be any object with a `url` and a `call`, as an `Address` has them.
+    """
+
+    def __init__(self, browser: Browser, region: Any, *, enter: bool = True, **options: Any) -> None:
+        self.region = region
+        self._context = browser.new_context(**options)
+        self.page = self._context.new_page()
+        self.page.set_default_timeout(20_000)
+        self.wrong: list[str] = []
+        self.elsewhere: list[str] = []
+        self.page.on("console", lambda message: self.wrong.append(message.text))
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.wrong.append(dialog.message), dialog.dismiss()))
+        self.page.on("request", self._note)
+        if enter:
+            token = region.call("POST", "/_hotfire/entry")["token"]
+            self.page.goto(f"{region.url}/?entry={token}")
+
+    def goto(self, path: str) -> Page:
+        """Go to a page of the region."""
+        self.page.goto(self.region.url + path)
+        return self.page
+
+    def is_wider(self) -> bool:
+        """Whether the page goes past the screen's edge."""
+        width = self.page.viewport_size["width"]  # type: ignore[index]
+        return bool(self.page.evaluate("document.documentElement.scrollWidth") > width)
+
+    def close(self) -> None:
+        """Close it."""
+        self._context.close()
+
+    def _note(self, request: Any) -> None:
+        if not request.url.startswith((f"{self.region.url}/", "data:", "blob:")):
+            self.elsewhere.append(request.url)
+
+
+@pytest.fixture
+def window(browser: Browser) -> Iterator[Callable[..., Window]]:
+    """`window(region, **options)`: a `Window`, with Playwright's options of a context.
+
+    In the end nothing may have gone wrong in it, and nothing may have been asked for elsewhere.
+    """
+    opened: list[Window] = []
+
+    def window(region: Any, **options: Any) -> Window:
+        opened.append(Window(browser, region, **options))
+        return opened[-1]
+
+    yield window
+    for one in opened:
+        one.close()
+    assert [one.wrong for one in opened if one.wrong] == []
+    assert [one.elsewhere for one in opened if one.elsewhere] == []
+
+
+@pytest.fixture(scope="session")
+def axe() -> Callable[[Page], list[str]]:
+    """`axe(page)`: what axe-core finds wrong with a page: rule, and the elements."""
+    import axe_playwright_python
+
+    source = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+
+    def axe(page: Page) -> list[str]:
+        page.evaluate(source)
+        found = page.evaluate("axe.run({resultTypes: ['violations']})")
+        return [f"{one['id']}: {[node['html'] for node in one['nodes']][:3]}" for one in found["violations"]]
+
+    return axe
+
+
+@pytest.fixture
+def picture(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Page, str], None]:
+    """`picture(page, name)`: puts a small PNG of a page where `--pictures` says, if it says so."""
+
+    def picture(page: Page, name: str) -> None:
+        folder = request.config.getoption("--pictures")
+        if folder is None:
+            return
+        from PIL import Image
+
+        page.screenshot(path=tmp_path / "page.png", animations="disabled", caret="hide")
+        with Image.open(tmp_path / "page.png") as taken:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            reduced = taken.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+            reduced.save(Path(folder) / f"{name}.png", optimize=True)
+
+    return picture
