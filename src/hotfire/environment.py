@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from hotfire.app_config import app_of
 from hotfire.app_schema import App
@@ -139,6 +140,11 @@ class Environment:
     def in_containers(self) -> bool:
         """Whether this machine hosts it in containers."""
         return self.is_local and (self.instance_type in CONTAINER_TYPES or self.runs_as == "container")
+
+    @property
+    def on_ray(self) -> bool:
+        """Whether a Ray cluster hosts it, in the name of this machine's region."""
+        return self.instance_type == "ray"
 
     @property
     def project(self) -> str:
@@ -340,6 +346,9 @@ def _account(section: Section, name: str) -> dict[str, Any]:
         raise section.error(*_bad_name(model_name), key="model_name")
     if not (texts["endpoint_url"] or "http://").startswith(("http://", "https://")):
         raise section.wrong_type("endpoint_url", "an address that begins with http:// or https://")
+    ray = urlsplit(section.text("ray_address") or "http://head")
+    if ray.scheme != "http" or not ray.hostname or ray.path.strip("/"):
+        raise section.wrong_type("ray_address", "the address of a Ray dashboard, such as http://head:8265")
     if not (texts["model_data_path"] or "file://").startswith(("file://", "s3://")):
         raise section.wrong_type("model_data_path", "a file:// or s3:// address")
     return texts

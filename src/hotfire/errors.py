@@ -231,6 +231,14 @@ class PortTaken(EngineError):
     """The port of the loopback that the engine had chosen is another program's by now."""
 
 
+class ClusterError(InstanceError):
+    """A Ray cluster cannot be reached, or cannot do what it is asked for."""
+
+
+class ClusterAway(ClusterError):
+    """A Ray cluster does not answer now; it may later."""
+
+
 class WorkerDied(InstanceError):
     """A worker ended with a request in hand."""
 

@@ -72,7 +72,7 @@ class LocalRegion:
 
     def prepare(self) -> None:
         """Let the region import torch for this project while we look at its files."""
-        if self._environment.in_containers:
+        if self._environment.in_containers or self._environment.on_ray:
             return
 
         def warm() -> None:

@@ -35,6 +35,12 @@ RUNS_AS_VARIABLE = "HOTFIRE_RUNS_AS"
 TAKES_VERSIONS_VARIABLE = "HOTFIRE_TAKES_VERSIONS"
 """In the environment of a lease's model: `true` has its image, one of our own, take newer versions in."""
 
+RAY_ADDRESS_VARIABLE = "HOTFIRE_RAY_ADDRESS"
+"""In the environment of a model on the instance type `ray`: its cluster, by the address of the dashboard."""
+
+RAY_VARIABLE = "HOTFIRE_RAY"
+"""In the same: the options of Ray Serve's deployment, as JSON."""
+
 UPDATE_VARIABLE = "HOTFIRE_UPDATE"
 """In a model's environment: `in_place` has an update end the old fleet before the new one starts."""
 

@@ -14,10 +14,13 @@ from hotfire.errors import ImageError
 from hotfire.images import image_uri, is_gpu, ray_uri
 from hotfire.model_data import ModelData
 from hotfire.raw_settings import merged
+from hotfire.ray_settings import deployment
 from hotfire.resources import (
     INSTALL_VARIABLE,
     JOURNAL_VARIABLE,
     PYTHON_VARIABLE,
+    RAY_ADDRESS_VARIABLE,
+    RAY_VARIABLE,
     RUNS_AS_VARIABLE,
     SIZED_AS_VARIABLE,
     UPDATE_VARIABLE,
@@ -172,6 +175,8 @@ def container_environment(environment: Environment, entry_point: str, region_nam
         variables[JOURNAL_VARIABLE] = "false"
     if environment.in_containers:
         return {**variables, **_container(environment)}
+    if environment.on_ray:
+        return {**variables, **_cluster(environment)}
     if environment.is_local:
         variables[PYTHON_VARIABLE] = str(environment.python)
         if environment.install_requirements:
@@ -217,6 +222,19 @@ def _container(environment: Environment) -> dict[str, str]:
     is_hosted = (environment.instance_type or "").startswith("ml.") or environment.serverless is not None
     variables = {RUNS_AS_VARIABLE: "container"} if is_hosted else {}
     return variables | ({SIZED_AS_VARIABLE: environment.sized_as} if environment.sized_as else {})
+
+
+def _cluster(environment: Environment) -> dict[str, str]:
+    """What tells the local region which Ray cluster is to host, and how. Raises ConfigError."""
+    options = deployment(environment)
+    if environment.install_requirements:
+        message = "install_requirements is not for instance_type: ray, which runs by the cluster's own Python"
+        advice = "Leave it out, and install the packages on the cluster's nodes."
+        raise environment.mistake(message, advice, "install_requirements")
+    if not environment.ray_address:
+        message = "instance_type: ray needs ray_address, the cluster's dashboard"
+        raise environment.mistake(message, "Add `ray_address: http://HEAD:8265`.", "instance_type")
+    return {RAY_ADDRESS_VARIABLE: environment.ray_address, RAY_VARIABLE: json.dumps(options, sort_keys=True)}
 
 
 def _type_of_image(environment: Environment) -> str:

@@ -65,6 +65,12 @@ def dev(
     if not environment.is_local:
         message = f"the environment {environment.name!r} is at AWS; `hotfire dev` serves on this machine"
         raise ConfigError(message, "`--env local` does.", file=environment.file, key="instance_type")
+    if environment.on_ray:
+        message = (
+            f"the environment {environment.name!r} is on a Ray cluster; `hotfire dev` serves on this machine"
+        )
+        advice = "Name an environment with `instance_type: local` by --env."
+        raise ConfigError(message, advice, file=environment.file, key="instance_type")
     if environment.in_containers and (debug or profile):
         option = "--debug" if debug else "--profile"
         message = f"{option} looks into processes of this machine, and {environment.name!r} has containers"

@@ -34,8 +34,20 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True)
+class Cluster:
+    """A Ray cluster that is to host an instance, by the address of its dashboard.
+
+    `options` are those of Ray Serve's deployment; `replicas` is their number where they do not say it.
+    """
+
+    address: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    replicas: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
-    """What an instance is to host, in a container if one is named. Times in seconds.
+    """What an instance is to host, in a container or on a cluster if one is named. Times in seconds.
 
     `project`, if it is given, is whose imports are learned, so that the next load is spared them.
     """
@@ -48,6 +60,7 @@ class Spec:
     project: str = ""
     endpoint: str = ""
     container: Container | None = None
+    cluster: Cluster | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,15 @@ class Disconnected(InstanceError):
     """The container closed the connection, or did not take one."""
 
 
-class Connections:
-    """To one port of the loopback."""
+class NotReached(Disconnected):
+    """Nothing takes connections there: what was to be sent was not."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+
+class Connections:
+    """To one port, of the loopback if no host is named."""
+
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self._port, self._host = port, host
         self._idle: deque[_Connection] = deque()
         self._turn = asyncio.Semaphore(_MOST_AT_ONCE)
 
@@ -41,7 +45,7 @@ class Connections:
                 with contextlib.suppress(_Stale):
                     return Reply(self, connection, await connection.ask(head, body, is_kept=True))
                 connection.abort()
-            connection = await _Connection.open(self._port)
+            connection = await _Connection.open(self._host, self._port)
             return Reply(self, connection, await connection.ask(head, body))
         except BaseException:
             if connection is not None:
@@ -155,11 +159,11 @@ class _Connection:
         self._reader, self._writer = reader, writer
 
     @classmethod
-    async def open(cls, port: int) -> _Connection:
+    async def open(cls, host: str, port: int) -> _Connection:
         try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=_BLOCK)
+            reader, writer = await asyncio.open_connection(host, port, limit=_BLOCK)
         except OSError as error:
-            raise Disconnected(str(error)) from error
+            raise NotReached(str(error)) from error
         return cls(reader, writer)
 
     @property

@@ -6,24 +6,23 @@ import asyncio
 import contextlib
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol, Self
+from typing import Protocol
 
 from hotfire import container_images
 from hotfire.container_engine import Engine, Found, Recipe
 from hotfire.errors import (
-    DeadlineExceeded,
     EngineAway,
     EngineError,
     HostAway,
     InstanceError,
     LoadFailed,
     QueueFull,
-    StreamBroken,
 )
 from hotfire.instances.base import Answer, Change, Container, Output, Request, failed_load
 from hotfire.instances.connections import Disconnected, Reply
+from hotfire.instances.replies import ReplyParts, time_limit
 from hotfire.instances.running import Running
 
 MOST_IN_HAND = 1000
@@ -120,7 +119,7 @@ class ContainerInstance:
     async def order(self, path: str, headers: Mapping[str, str], body: bytes, limit: float) -> bytes:
         """What the container answers to a POST that is no invocation. Raises InstanceError."""
         until = asyncio.get_running_loop().time() + limit
-        async with _time_limit(until, limit):
+        async with time_limit(until, limit):
             reply = await self._ask(path, headers, body)
             try:
                 answer = await reply.read()
@@ -137,7 +136,7 @@ class ContainerInstance:
             hand.callback(self._leave)
             try:
                 path = f"/invocations?{request.query}" if request.query else "/invocations"
-                async with _time_limit(until, request.limit):
+                async with time_limit(until, request.limit):
                     reply = await self._ask(path, request.headers, request.body)
                     hand.callback(reply.close)
                     body = await read(reply)
@@ -147,7 +146,7 @@ class ContainerInstance:
                 return failed_load(error)
             if not body or reply.is_whole:
                 return Answer(reply.status, reply.headers, body)
-            parts = _Parts(reply, until, request.limit, hand.pop_all())
+            parts = ReplyParts(reply, until, request.limit, hand.pop_all())
             return Answer(reply.status, reply.headers, body, rest=parts)
 
     async def _ask(self, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
@@ -292,41 +291,3 @@ class ContainerInstance:
     def _say(self, line: str) -> None:
         """Add a line of our own to what is printed."""
         self._output("", f"hotfire: {line}")
-
-
-class _Parts:
-    """What follows the first part of an answer; the container has it in hand until it is closed."""
-
-    def __init__(self, reply: Reply, until: float, limit: float, hand: contextlib.ExitStack) -> None:
-        self._reply, self._until, self._limit, self._hand = reply, until, limit, hand
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            async with _time_limit(self._until, self._limit):
-                part = await self._reply.part()
-        except Disconnected as error:
-            await self.aclose()
-            raise StreamBroken(error.message) from error
-        except BaseException:
-            await self.aclose()
-            raise
-        if not part:
-            await self.aclose()
-            raise StopAsyncIteration
-        return part
-
-    async def aclose(self) -> None:
-        """Want no more of it: the connection is closed, which the container may notice."""
-        self._hand.close()
-
-
-@contextlib.asynccontextmanager
-async def _time_limit(until: float, limit: float) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout_at(until):
-            yield
-    except TimeoutError:
-        raise DeadlineExceeded(f"no answer within {limit:g} s") from None

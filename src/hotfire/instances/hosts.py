@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 from hotfire.instances.base import Host, Instance, Leasable, Output, Spec
@@ -12,13 +13,15 @@ class Containers(Host, Leasable, Protocol):
 
 
 class Hosts:
-    """Processes, or containers where the spec names one."""
+    """Processes, or containers or applications of a Ray cluster where the spec names one."""
 
-    def __init__(self, processes: Host, containers: Containers) -> None:
-        self._processes, self._containers = processes, containers
+    def __init__(self, processes: Host, containers: Containers, clusters: Host) -> None:
+        self._processes, self._containers, self._clusters = processes, containers, clusters
 
     def instance(self, spec: Spec, output: Output) -> Instance:
         """An instance that is not started yet."""
+        if spec.cluster is not None:
+            return self._clusters.instance(spec, output)
         host = self._processes if spec.container is None else self._containers
         return host.instance(spec, output)
 
@@ -28,7 +31,7 @@ class Hosts:
 
     async def close(self) -> None:
         """End whatever the hosts share among their instances."""
-        await self._containers.close()
+        await asyncio.gather(self._clusters.close(), self._containers.close())
         await self._processes.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from hotfire.resources import (
     JOURNAL_VARIABLE,
     PROJECT_VARIABLE,
     PYTHON_VARIABLE,
+    RAY_ADDRESS_VARIABLE,
+    RAY_VARIABLE,
     RUNS_AS_VARIABLE,
     SIZED_AS_VARIABLE,
     TAKES_VERSIONS_VARIABLE,
@@ -65,6 +68,7 @@ class Blueprints:
         journal = environment.pop(JOURNAL_VARIABLE, "") != "false"
         takes_versions = environment.pop(TAKES_VERSIONS_VARIABLE, "") == "true"
         sized_as = _size(variant, environment)
+        ray_address, ray_options = _cluster(model.name, variant, environment)
         if sized_as is not None and not container.get("Image"):
             raise InstanceError(f"the model {model.name} names no image, of which a container could be")
         tree = self._tree(container)
@@ -89,6 +93,8 @@ class Blueprints:
             takes_versions=takes_versions,
             in_place=in_place,
             journal=journal,
+            ray_address=ray_address,
+            ray_options=ray_options,
         )
 
     def _tree(self, container: Mapping[str, Any]) -> str:
@@ -139,6 +145,30 @@ def _size(variant: Mapping[str, Any], environment: dict[str, str]) -> str | None
         return sized_as
     is_hosted = kind.startswith("ml.") or "ServerlessConfig" in variant
     return (sized_as or kind) if is_hosted and runs_as == "container" else None
+
+
+def _cluster(
+    model: str, variant: Mapping[str, Any], environment: dict[str, str]
+) -> tuple[str, Mapping[str, Any]]:
+    """The Ray cluster that hosts a variant, and how it is to; empty for another type of instance.
+
+    What the environment says of it is taken out. Raises InstanceError if it says too little.
+    """
+    address, text = environment.pop(RAY_ADDRESS_VARIABLE, ""), environment.pop(RAY_VARIABLE, "{}")
+    if variant.get("InstanceType") != "ray":
+        return "", {}
+    if not address.startswith("http://"):
+        raise InstanceError(
+            f"the model {model} names no Ray cluster: {RAY_ADDRESS_VARIABLE} in its environment is to be "
+            "the address of the dashboard, http://HEAD:8265"
+        )
+    try:
+        options = dict(json.loads(text))
+    except (TypeError, ValueError):
+        raise InstanceError(
+            f"{RAY_VARIABLE} in the environment of the model {model} is no object of JSON"
+        ) from None
+    return address.rstrip("/"), options
 
 
 def tree_urls(model: Model) -> list[str]:

@@ -6,7 +6,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from hotfire.instance_types import memory, vcpus
 from hotfire.instances.base import (
     Answer,
     Change,
+    Cluster,
     Container,
     Debuggable,
     Host,
@@ -48,6 +49,9 @@ class VariantPlan:
     """The AsyncInferenceConfig, of a variant that answers queued requests alone."""
     sized_as: str | None = None
     """Of a variant of containers: the `ml.*` type whose memory and processors they get, or empty."""
+    ray_address: str = ""
+    """Of a variant that a Ray cluster hosts: the cluster's."""
+    ray_options: Mapping[str, Any] = field(default_factory=dict)
     takes_versions: bool = False
     """Whether its image is one of our own, which can take newer versions in while somebody develops."""
     in_place: bool = False
@@ -89,7 +93,8 @@ class Variant:
     @classmethod
     def made(cls, plan: VariantPlan, host: Host, tree: Path, output: Output, endpoint: str = "") -> Variant:
         """A variant of new instances."""
-        count = max(plan.count, 1)
+        # On a cluster they are the replicas of one application.
+        count = 1 if plan.ray_address else max(plan.count, 1)
         return cls(plan, [_instance(plan, host, tree, output, endpoint) for _ in range(count)])
 
     def successor(self, changes: Sequence[Change]) -> Variant | None:
@@ -141,6 +146,7 @@ def _instance(plan: VariantPlan, host: Host, tree: Path, output: Output, endpoin
         project=plan.project,
         endpoint=endpoint,
         container=_container(plan),
+        cluster=Cluster(plan.ray_address, plan.ray_options, plan.count) if plan.ray_address else None,
     )
     return host.instance(spec, lambda request, line: output(stream, request, line))
 

@@ -31,6 +31,7 @@ from hotfire.instances.containers import ContainerHost
 from hotfire.instances.hosts import Hosts
 from hotfire.instances.preloads import Preloads
 from hotfire.instances.process import ProcessHost
+from hotfire.instances.ray_host import RayHost
 from hotfire.instances.zygotes import Zygotes
 from hotfire.region.absent import Absent
 from hotfire.region.blueprints import Blueprints
@@ -109,7 +110,8 @@ class Region:
         self._environments = PythonEnvironments(home / "environments", environment)
         blueprints = Blueprints(self._store, self._trees, buckets, self._environments, python)
         self._containers = ContainerHost(home, environment)
-        hosts = Hosts(instances, self._containers)
+        self._clusters = RayHost(home, environment)
+        hosts = Hosts(instances, self._containers, self._clusters)
         self._endpoints = Endpoints(self._store, self._trees, hosts, blueprints, self._print)
         self._seen.follow(self._endpoints)
         self._leases = Leases(
@@ -156,6 +158,7 @@ class Region:
         self._trees.remove(self._endpoints.trees_in_use())
         self._endpoints.resume()
         self._containers.open()
+        self._clusters.open()
         served = [one.name for one in self._store.endpoints() if one.status != "Deleting"]
         self._dispatcher.resume(served)
         self._seen.open()

@@ -104,11 +104,12 @@ def stop(home: Path) -> bool:
         process = psutil.Process(region.pid)
         region.call("POST", "/_hotfire/stop")
         if not _ends(process):
-            from hotfire.instances.containers import clear
+            from hotfire.instances import containers, ray_host
 
             process.kill()
             _ends(process)
-            clear(home, variables_of_process())
+            containers.clear(home, variables_of_process())
+            ray_host.clear(home, variables_of_process())
     return True
 
 

@@ -1,0 +1,191 @@
+"""The Ray clusters of one region: joined when they are needed, and found again by the region after it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import secrets
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from hotfire.errors import ClusterAway, ClusterError
+from hotfire.instances.base import Cluster, Output, Spec
+from hotfire.instances.ray import RayInstance
+from hotfire.instances.ray_cluster import RayCluster
+from hotfire.instances.ray_files import RayFiles, facing
+from hotfire.instances.ray_site import Order, RaySite
+
+_RECORD = "ray.json"
+_TOKEN = "RAY_AUTH_TOKEN"
+_SECONDS_UNTIL_BACK = 2.0
+_log = logging.getLogger("hotfire.region")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the next region must know of this one. `ports` are where each cluster's nodes fetch from it.
+
+    `mark` is in the name of every application of this region, `secret` in the address of what they fetch.
+    """
+
+    mark: str = field(default_factory=lambda: secrets.token_hex(4))
+    secret: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+    ports: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, file: Path) -> Record:
+        """Of a file; a new one if there is none."""
+        return cls(**json.loads(file.read_text())) if file.exists() else cls()
+
+    def write(self, file: Path) -> None:
+        """Into a file, which nobody else may read."""
+        part = file.with_suffix(".part")
+        part.touch(mode=0o600)
+        part.write_text(json.dumps(asdict(self)))
+        part.replace(file)
+
+
+class RayHost:
+    """Makes instances that are applications of a Ray cluster. `variables` may hold the cluster's token."""
+
+    def __init__(self, home: Path, variables: Mapping[str, str]) -> None:
+        self._file, self._token = home / _RECORD, variables.get(_TOKEN, "")
+        self._record = Record.read(self._file)
+        self._joining = asyncio.Lock()
+        self._sites: dict[str, RaySite] = {}
+        self._wanted: dict[str, list[str]] = defaultdict(list)
+        self._kept: dict[str, list[str]] = defaultdict(list)
+        self._searches: dict[str, asyncio.Task[None]] = {}
+
+    def open(self) -> None:
+        """Look for what a region that was killed has left, once the instances that may claim it are made.
+
+        What none of them will is ended.
+        """
+        for address in self._record.ports:
+            self._searches[address] = asyncio.get_running_loop().create_task(self._search(address))
+
+    def instance(self, spec: Spec, output: Output) -> RayInstance:
+        """An instance that is not started yet."""
+        cluster = spec.cluster or Cluster("")
+        order = _order(spec, cluster, self._record.mark)
+        search = self._searches.get(cluster.address)
+        if search is not None and not search.done():
+            self._wanted[cluster.address].append(order.prefix)
+        return RayInstance(cluster.address, order, spec.startup_timeout, self, output)
+
+    async def site(self, address: str) -> RaySite:
+        """A cluster, by the address of its dashboard. Raises ClusterError."""
+        async with self._joining:
+            if address not in self._sites:
+                self._sites[address] = await self._join(address)
+        return self._sites[address]
+
+    async def claim(self, address: str, prefix: str) -> str | None:
+        """The name of an application with this beginning that the region before this one has left."""
+        search = self._searches.get(address)
+        if search is not None:
+            await asyncio.wait([search])
+        kept = self._kept[prefix]
+        return kept.pop() if kept else None
+
+    async def close(self) -> None:
+        """End what nobody has claimed, and let the clusters go; those with nothing of ours are forgotten."""
+        for search in self._searches.values():
+            search.cancel()
+        for address, site in self._sites.items():
+            if await self._cleared(address, site):
+                ports = {one: port for one, port in self._record.ports.items() if one != address}
+                self._keep(replace(self._record, ports=ports))
+            site.close()
+
+    async def _join(self, address: str) -> RaySite:
+        cluster = RayCluster(address, self._token)
+        try:
+            session = await cluster.session()
+            try:
+                host = await asyncio.to_thread(facing, cluster.host, cluster.port)
+                files = RayFiles(host, self._record.ports.get(address, 0), self._record.secret)
+            except OSError as error:
+                message = f"this machine has no way to the Ray cluster at {address}: {error}"
+                raise ClusterError(message) from error
+        except BaseException:
+            cluster.close()
+            raise
+        self._keep(replace(self._record, ports={**self._record.ports, address: files.port}))
+        return RaySite(cluster, files, session)
+
+    async def _search(self, address: str) -> None:
+        """Keep what somebody wants, end the rest; however late the cluster is back."""
+        told = ""
+        while True:
+            try:
+                await self._sort(address, await self.site(address))
+            except ClusterError as error:
+                if error.message != told:
+                    told = error.message
+                    _log.warning("applications of the region before this one may be left: %s", told)
+                if not isinstance(error, ClusterAway):
+                    return
+                await asyncio.sleep(_SECONDS_UNTIL_BACK)
+            else:
+                return
+
+    async def _sort(self, address: str, site: RaySite) -> None:
+        wanted = self._wanted[address]
+        for name, application in (await site.serving()).applications.items():
+            prefix = name.rpartition("-")[0]
+            if prefix in wanted and application.failure() is None:
+                wanted.remove(prefix)
+                self._kept[prefix].append(name)
+            elif name.startswith(_beginning(self._record.mark)):
+                await site.delete(name)
+
+    async def _cleared(self, address: str, site: RaySite) -> bool:
+        """Whether nothing of this region is left there."""
+        try:
+            beginning = _beginning(self._record.mark)
+            left = [name for name in (await site.serving()).applications if name.startswith(beginning)]
+            await asyncio.gather(*(site.delete(name) for name in left))
+        except ClusterError as error:
+            _log.warning("applications may be left: %s", error.message)
+            return False
+        return True
+
+    def _keep(self, record: Record) -> None:
+        if record != self._record:
+            self._record = record
+            record.write(self._file)
+
+
+def clear(home: Path, variables: Mapping[str, str]) -> None:
+    """End what a region that had to be killed has left."""
+
+    async def end() -> None:
+        host = RayHost(home, variables)
+        host.open()
+        for search in host._searches.values():
+            await asyncio.wait([search], timeout=_SECONDS_UNTIL_BACK * 5)
+        await host.close()
+
+    if (home / _RECORD).exists():
+        asyncio.run(end())
+
+
+def _beginning(mark: str) -> str:
+    return f"hotfire-{mark}-"
+
+
+def _order(spec: Spec, cluster: Cluster, mark: str) -> Order:
+    options: dict[str, Any] = dict(cluster.options)
+    if "autoscaling_config" not in options:
+        options.setdefault("num_replicas", cluster.replicas)
+    facts = [str(spec.model_dir), dict(spec.environment), options]
+    digits = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
+    prefix = f"{_beginning(mark)}{spec.endpoint or 'model'}-{digits}"
+    return Order(prefix, spec.model_dir, spec.environment, options)
