@@ -7,7 +7,6 @@ and answers one request at a time.
 
 import asyncio
 import sys
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
@@ -64,7 +63,7 @@ class Model:
         """One request's answer, in parts where the handler returns an iterator."""
         body = bytearray(await request.body())
         await self._turn.acquire()
-        frames = self._service.stream(_header(request), body)
+        frames = self._service.stream(_header(request, len(body)), body)
         done = partial(self._finish, frames)
         try:
             header, start = await self._next(frames)
@@ -167,15 +166,15 @@ def _worker_died() -> Tuple[Header, bytes]:
     return {"status": 500, "headers": headers}, refusal_body(500, "Worker died.")
 
 
-def _header(request: Request) -> Header:
+def _header(request: Request, length: int) -> Header:
     """A request as a worker is told of it."""
-    given = request.scope["headers"]
-    headers = {_spelled(name): value.decode("latin-1") for name, value in given if name not in _OF_TRANSPORT}
-    return {
-        "id": str(uuid.uuid4()),
-        "headers": headers,
-        "query": request.scope["query_string"].decode("latin-1"),
-    }
+    given = dict(request.scope["headers"])
+    # Ray's own proxy gives each request one.
+    request_id = given.pop(b"x-request-id", b"").decode("latin-1")
+    named = ((name, value) for name, value in given.items() if name not in _OF_TRANSPORT)
+    headers = {_spelled(name): value.decode("latin-1").strip() for name, value in named}
+    headers.setdefault("Content-Length", str(length))
+    return {"id": request_id, "headers": headers, "query": request.scope["query_string"].decode("latin-1")}
 
 
 def _spelled(name: bytes) -> str:
