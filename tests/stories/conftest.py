@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 SECONDS = 120.0
 """Longer than anything here takes: who waits for so long waits for ever."""
+_SECONDS_TO_SAY = 30.0
 
 _OF_THE_USER = ("AWS_", "HOTFIRE_", "SAGEMAKER_", "DEPLOY_ENV")
 _MARK = "STORY"
@@ -211,9 +215,71 @@ class Project:
         told: dict[str, Any] = self.told("deploy")
         return told
 
+    def dev(self, *options: str) -> Dev:
+        """`hotfire dev`, when it has loaded; whoever asks for it closes it."""
+        return Dev(self, *options)
+
     def ask(self, data: str = "[1]") -> Any:
         """What the endpoint answers."""
         return self.told("invoke", "-d", data)["body"]
+
+
+class Dev:
+    """`hotfire dev` off a terminal: each line that it says, as it says it."""
+
+    def __init__(self, project: Project, *options: str) -> None:
+        machine = project.machine
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "hotfire", "dev", *options],
+            cwd=project.folder,
+            env=machine.environment(PYTHONUNBUFFERED="1"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.said: list[str] = []
+        self._lines: Queue[str | None] = Queue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        try:
+            self.until("loaded  ")
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def until(self, *words: str) -> str:
+        """The next line that has all these words."""
+        while True:
+            try:
+                line = self._lines.get(timeout=_SECONDS_TO_SAY)
+            except Empty:
+                line = None
+            assert line is not None, "\n".join([*self.said, f"and no {words}"])
+            self.said.append(line)
+            if all(word in line for word in words):
+                return line
+
+    def end(self, how: int = signal.SIGINT) -> None:
+        self._process.send_signal(how)
+        self._process.wait(_SECONDS_TO_SAY)
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self.end(signal.SIGKILL)
+        self._reader.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line.rstrip("\n"))
+        self._lines.put(None)
 
 
 @pytest.fixture(scope="module")

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from queue import Empty, Queue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from conftest import Dev
 
 SECONDS = 30.0
 
@@ -38,64 +38,6 @@ def output_fn(prediction, accept):
 EXAMPLE = {"request": {"body": [1]}, "expect": {"status": 200, "value": {"version": 1, "data": [1]}}}
 
 
-class Dev:
-    """`hotfire dev` off a terminal: each line that it says, as it says it."""
-
-    def __init__(self, project: Any, *options: str) -> None:
-        machine = project.machine
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "hotfire", "dev", *options],
-            cwd=project.folder,
-            env=machine.environment(PYTHONUNBUFFERED="1"),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.said: list[str] = []
-        self._lines: Queue[str | None] = Queue()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-        try:
-            self.until("loaded  ")
-        except BaseException:
-            self.close()
-            raise
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def until(self, *words: str) -> str:
-        """The next line that has all these words."""
-        while True:
-            try:
-                line = self._lines.get(timeout=SECONDS)
-            except Empty:
-                line = None
-            assert line is not None, "\n".join([*self.said, f"and no {words}"])
-            self.said.append(line)
-            if all(word in line for word in words):
-                return line
-
-    def end(self, how: int = signal.SIGINT) -> None:
-        self._process.send_signal(how)
-        self._process.wait(SECONDS)
-
-    def close(self) -> None:
-        if self._process.poll() is None:
-            self.end(signal.SIGKILL)
-        self._reader.join()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line.rstrip("\n"))
-        self._lines.put(None)
-
-
 def until(get: Callable[[], str], is_there: Callable[[str], bool]) -> str:
     """What is got when it is there."""
     deadline = time.monotonic() + SECONDS
@@ -114,7 +56,7 @@ def written(project: Any) -> Any:
 
 @pytest.fixture
 def dev(written: Any) -> Iterator[Dev]:
-    with closing(Dev(written)) as dev:
+    with closing(written.dev()) as dev:
         yield dev
 
 
@@ -192,7 +134,7 @@ def test_a_link_that_is_turned_to_another_folder_is_seen(written: Any) -> None:
     latest = written.folder / "experiments" / "latest"
     latest.symlink_to("first")
     written.configure(model_name=written.name, artifacts=["experiments/latest"])
-    with closing(Dev(written)) as dev:
+    with closing(written.dev()) as dev:
         assert written.ask()["version"] == "first"
         turned = latest.with_name("turned")
         turned.symlink_to("second")
@@ -208,7 +150,7 @@ def test_what_the_handler_writes_into_the_project_does_not_go_on_for_ever(writte
     written.write(
         "serve.py", HANDLER.replace("def predict_fn(data, model):\n", f"def predict_fn(data, model):\n{line}")
     )
-    with closing(Dev(written)) as dev:
+    with closing(written.dev()) as dev:
         dev.until("seen.txt is written by the handler itself")
         written.edit('"version": 1', '"version": 2')
         dev.until("kept the model")
@@ -248,7 +190,7 @@ def test_no_request_fails_and_each_answer_is_of_the_version_then_live(written: A
 
 def test_what_is_deployed_answers_again_afterwards(written: Any) -> None:
     written.deploy()
-    with closing(Dev(written)) as dev:
+    with closing(written.dev()) as dev:
         written.edit('"version": 1', '"version": 2')
         dev.until("kept the model")
         assert written.ask()["version"] == 2
@@ -266,7 +208,7 @@ def test_what_is_deployed_answers_again_afterwards(written: Any) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_of_it_is_left(written: Any, how: int) -> None:
-    with closing(Dev(written)) as dev:
+    with closing(written.dev()) as dev:
         dev.end(how)
     while written.told("status")["state"] is not None:
         pass
@@ -279,7 +221,7 @@ def test_two_cannot_serve_one_endpoint(written: Any, dev: Dev) -> None:
 
 
 def test_without_keeping_weights_every_save_is_a_load(written: Any) -> None:
-    with closing(Dev(written, "--no-keep-weights")) as dev:
+    with closing(written.dev("--no-keep-weights")) as dev:
         written.edit('"version": 1', '"version": 2')
         dev.until("full reload, as --no-keep-weights says")
 
