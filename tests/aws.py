@@ -48,7 +48,7 @@ class Imitation:
         """An empty account with one role, where all goes well."""
         request = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")
         urllib.request.urlopen(request).close()
-        self.steer(refuse={}, states={}, foreign=[], parts=None)
+        self.steer(refuse={}, states={}, foreign=[], parts=None, registry=None)
         self.client("iam").create_role(RoleName="news", AssumeRolePolicyDocument=json.dumps(_TRUST))
         self.steer(calls=[])
 

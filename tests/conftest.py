@@ -83,6 +83,31 @@ def tiny_image(docker: Any, repository: Path) -> str:
 
 
 @pytest.fixture(scope="session")
+def python_base(docker: Any, require: Callable[[str, str], str], repository: Path) -> str:
+    """A base for images of one's own: see `python_base.py`."""
+    debootstrap = require("debootstrap", "debootstrap")
+    name: str = run_path(str(repository / "tests" / "python_base.py"))["build"](docker, debootstrap)
+    return name
+
+
+@pytest.fixture(scope="session")
+def own_image(python_base: str, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """An image by `hotfire image`, with torch and nothing besides: see `own_image.py`."""
+    build = run_path(str(repository / "tests" / "own_image.py"))["build"]
+    return build(python_base, tmp_path_factory.mktemp("own-image"))
+
+
+@pytest.fixture
+def registry(require: Callable[[str, str], str], repository: Path, tmp_path: Path) -> Iterator[str]:
+    """The address of a registry of images, on the loopback: see `registry.py`."""
+    programs = require("docker-registry", "docker-registry"), require("htpasswd", "apache2-utils")
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    with run_path(str(repository / "tests" / "registry.py"))["running"](*programs, folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
 def ray_python(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python that has Ray, torch and AWS's toolkit: see `ray_python.py`."""
     made: Path = run_path(str(repository / "tests" / "ray_python.py"))["made"](tmp_path_factory.mktemp("ray"))

@@ -6,10 +6,12 @@ It prints its address. `POST /_test` takes JSON that steers it, `GET /_test` ans
     {"states": {"CreateEndpoint": ["Creating", "Failed"]}}           what an endpoint goes through afterwards
     {"foreign": ["bucket"]}                                          buckets of another account
     {"parts": 2}                                                     how many parts S3 takes, then is silent
+    {"registry": "http://127.0.0.1:5000"}                            where the account's registry of images is
 """
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import sys
@@ -37,6 +39,7 @@ class Imitation:
         self.states: dict[str, list[str]] = {}
         self.foreign: list[str] = []
         self.parts: int | None = None
+        self.registry: str | None = None
         self._moving: dict[str, list[str]] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -52,6 +55,8 @@ class Imitation:
             return _refused(start_response, *self.refuse[operation])
         if environ["PATH_INFO"].strip("/").partition("/")[0] in self.foreign:
             return _answer(start_response, "403 Forbidden", b"", "application/xml")
+        if operation == "GetAuthorizationToken" and self.registry:
+            return self._login(start_response)
         if target.startswith("SageMaker."):
             return self._sagemaker(operation, environ, start_response)
         return self._moto(environ, start_response)
@@ -108,6 +113,13 @@ class Imitation:
         endpoint.previous = endpoint.endpoint_config_name
         endpoint.endpoint_config_name = params["EndpointConfigName"]
         answer = json.dumps({"EndpointArn": endpoint.arn}).encode()
+        return _answer(start_response, "200 OK", answer, "application/x-amz-json-1.1")
+
+    def _login(self, start_response: Any) -> Iterable[bytes]:
+        """As moto answers, but for the address."""
+        token = base64.b64encode(f"AWS:{ACCOUNT}-auth-token".encode()).decode()
+        data = {"authorizationToken": token, "expiresAt": 4e9, "proxyEndpoint": self.registry}
+        answer = json.dumps({"authorizationData": [data]}).encode()
         return _answer(start_response, "200 OK", answer, "application/x-amz-json-1.1")
 
     def _forget_tags(self, params: dict[str, Any], endpoints: dict[str, Any]) -> None:

@@ -2,14 +2,8 @@
 
 import io
 import re
-import socket
-import subprocess
 import tarfile
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from time import monotonic, sleep
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -21,12 +15,6 @@ from hotfire.environment import variables_of_process
 from hotfire.errors import EngineError
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
-CONFIG = """\
-version: 0.1
-storage: {{filesystem: {{rootdirectory: {folder}/images}}}}
-http: {{addr: '127.0.0.1:{port}'}}
-auth: {{htpasswd: {{realm: ecr, path: {folder}/htpasswd}}}}
-"""
 
 
 @pytest.fixture
@@ -37,41 +25,6 @@ def login(aws: Any) -> dict[str, str]:
         return dict(login_by(client, ACCOUNT))
     finally:
         client.close()
-
-
-@pytest.fixture
-def registry(require: Callable[[str, str], str], tmp_path: Path, login: dict[str, str]) -> Iterator[str]:
-    """The address of a registry that wants that login."""
-    program = require("docker-registry", "docker-registry")
-    htpasswd = require("htpasswd", "apache2-utils")
-    command = [htpasswd, "-Bbn", login["username"], login["password"]]
-    line = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    (tmp_path / "htpasswd").write_text(line)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (tmp_path / "config.yml").write_text(CONFIG.format(folder=tmp_path, port=port))
-    with (tmp_path / "log").open("w") as log:
-        server = subprocess.Popen([program, "serve", str(tmp_path / "config.yml")], stdout=log, stderr=log)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/v2/", server)
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = monotonic() + 30
-    while server.poll() is None and monotonic() < deadline:
-        try:
-            urllib.request.urlopen(url).close()
-        except urllib.error.HTTPError as error:  # it wants a login
-            error.close()
-            return
-        except OSError:
-            sleep(0.02)
-    pytest.fail("the registry does not come up")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from hotfire.deployment import Report
 from hotfire.examples import Example
-from hotfire.image_lock import Lock
+from hotfire.image_recipe import Recipe
 from hotfire.model_data import ModelData
 
 
@@ -31,13 +31,13 @@ class Carriage:
     """An image that is built for the endpoint: its name where it serves, and what brings it there.
 
     `image` is None where the endpoint is served otherwise. `steps` are in few words, none if it is there;
-    `lock` is of what it is built, None in a dry run that would have to choose versions first. `note` is a
+    `recipe` is of what it is built, None in a dry run that would have to choose versions first. `note` is a
     sentence beside it.
     """
 
     image: str | None = None
     steps: tuple[str, ...] = ()
-    lock: Lock | None = None
+    recipe: Recipe | None = None
     note: str = ""
 
 

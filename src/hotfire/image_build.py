@@ -101,17 +101,16 @@ class OwnImage:
         return self.folder / "Dockerfile"
 
     def build(
-        self, engine: Engine, lock: Lock, repository: str, tell: Telling, *, cached: bool = True
+        self, engine: Engine, made: Recipe, repository: str, tell: Telling, *, cached: bool = True
     ) -> Built:
         """Have it in the engine, as `repository:<tag by content>`; only built if it is not there."""
         begun = time.monotonic()
-        made = self.recipe(lock)
         name = f"{repository}:{made.tag}"
-        is_new = not cached or not self.is_built(engine, name, lock)
+        is_new = not cached or not is_built(engine, name, made)
         if is_new:
             self.write(made)
             self._check_certificate()
-            with self._context(made, lock) as context:
+            with self._context(made) as context:
                 arguments = self._order.indexes
                 network, platform = self._settings.network, self._foreign(engine)
                 container_builds.build(
@@ -120,11 +119,6 @@ class OwnImage:
         found = container_builds.find(engine, name)
         assert found is not None  # the engine has just said so
         return Built(name, found, is_new, time.monotonic() - begun)
-
-    def is_built(self, engine: Engine, name: str, lock: Lock) -> bool:
-        """Whether the engine has the image of a lock under that name."""
-        found = container_builds.find(engine, name)
-        return found is not None and found.labels.get(CONTENT_LABEL) == self.recipe(lock).content
 
     def _is_there(self, engine: Engine, lock: Lock) -> bool:
         """Whether the engine's base is the one that was locked."""
@@ -217,7 +211,7 @@ class OwnImage:
         return None if self._order.platform == f"linux/{own}" else self._order.platform
 
     @contextmanager
-    def _context(self, made: Recipe, lock: Lock) -> Iterator[BinaryIO]:
+    def _context(self, made: Recipe) -> Iterator[BinaryIO]:
         """All that it is built from, as a tar."""
         with TemporaryFile() as file:
             with tarfile.open(fileobj=file, mode="w") as tar:
@@ -225,7 +219,7 @@ class OwnImage:
                     _add(tar, name, content)
                 if self._settings.certificate is not None:
                     _add(tar, CERTIFICATE, self._settings.certificate.read_bytes())
-                for path in self._own_wheels(lock):
+                for path in self._own_wheels(made.lock):
                     tar.add(path, f"{WHEELS}/{path.name}", recursive=False)
             file.seek(0)
             yield file
@@ -240,6 +234,12 @@ class OwnImage:
 
     def _sha256(self, path: Path) -> str:
         return self._hashes.digest(path).sha256
+
+
+def is_built(engine: Engine, name: str, made: Recipe) -> bool:
+    """Whether the engine has an image of that name, built from these files."""
+    found = container_builds.find(engine, name)
+    return found is not None and found.labels.get(CONTENT_LABEL) == made.content
 
 
 def repository(environment: Environment) -> str:

@@ -12,8 +12,8 @@ from hotfire.container_engine import Engine
 from hotfire.deployment import Report
 from hotfire.destination import Carriage
 from hotfire.environment import Environment, variables_of_process
-from hotfire.image_build import OwnImage, repository
-from hotfire.image_lock import Lock
+from hotfire.image_build import OwnImage, is_built, repository
+from hotfire.image_recipe import Recipe
 from hotfire.image_registry import Registry
 from hotfire.images import is_gpu
 from hotfire.wanted import PROJECT_TAG, tag_value
@@ -43,33 +43,31 @@ class Delivery:
         """What has to be done for the image of these requirements. Raises ProjectError, EngineError."""
         own = OwnImage(self._environment, requirements)
         lock = own.lock()
-        if lock is not None and self._is_there(own, lock):
-            return Carriage(self._name(own, lock), note=self._note())
-        if not dry_run:
+        if not dry_run and (lock is None or not self._has(own.recipe(lock))):
             with _engine() as engine:
                 lock = own.locked(engine, tell)
-            if self._is_there(own, lock):
-                return Carriage(self._name(own, lock), note=self._note())
         if lock is None:
             image = f"{self._address}:{UNKNOWN}"
             return Carriage(image, (f"lock {own.order.file.name}", *self._steps(image)), note=_UNKNOWN_NAMES)
-        image = self._name(own, lock)
-        return Carriage(image, tuple(self._steps(image)), lock, self._note())
+        made = own.recipe(lock)
+        image = f"{self._address}:{made.tag}"
+        steps = () if self._has(made) else tuple(self._steps(image))
+        return Carriage(image, steps, made, self._note())
 
     def carry(self, requirements: Path | None, carriage: Carriage, tell: Telling) -> None:
         """Build it, and push it if it serves elsewhere. Raises EngineError, DeployError."""
-        if carriage.image is None or carriage.lock is None:
+        if carriage.recipe is None or not carriage.steps:
             return
         with _engine() as engine:
             tell.step(f"build image {carriage.image}")
-            OwnImage(self._environment, requirements).build(engine, carriage.lock, self._address, tell)
+            OwnImage(self._environment, requirements).build(engine, carriage.recipe, self._address, tell)
             if self._registry is None:
                 return
             if not self._registry.exists():
                 tell.step(f"create repository {self._registry.name} in ECR")
                 self._registry.create(self._tags)
             tell.step(f"push image {carriage.image}")
-            container_builds.push(engine, carriage.image, self._registry.login(), tell)
+            container_builds.push(engine, str(carriage.image), self._registry.login(), tell)
 
     def brought(self, requirements: Path | None, tell: Telling) -> str:
         """The image's name, once it is there. Raises ProjectError, EngineError, DeployError."""
@@ -91,14 +89,12 @@ class Delivery:
     def _tags(self) -> Mapping[str, str]:
         return {**self._environment.tags, PROJECT_TAG: tag_value(self._environment.project)}
 
-    def _name(self, own: OwnImage, lock: Lock) -> str:
-        return f"{self._address}:{own.recipe(lock).tag}"
-
-    def _is_there(self, own: OwnImage, lock: Lock) -> bool:
+    def _has(self, made: Recipe) -> bool:
+        """Whether it is where it is to serve."""
         if self._registry is not None:
-            return self._registry.has(own.recipe(lock).tag)
+            return self._registry.has(made.tag)
         with _engine() as engine:
-            return own.is_built(engine, self._name(own, lock), lock)
+            return is_built(engine, f"{self._address}:{made.tag}", made)
 
     def _steps(self, image: str) -> Iterator[str]:
         yield f"build image {image}"

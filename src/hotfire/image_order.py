@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from hotfire.environment import Environment
 from hotfire.errors import ProjectError
 from hotfire.image_lock import Lock
-from hotfire.image_settings import ImageSettings
+from hotfire.image_settings import NONE, ImageSettings
 from hotfire.images import is_arm
 from hotfire.own_wheel import own_wheel
 
@@ -70,9 +70,11 @@ class Order:
     @property
     def indexes(self) -> dict[str, str]:
         """Where pip looks, as it takes it from variables."""
-        torch = self.settings.torch_index or ("" if self.settings.cuda else TORCH_INDEX)
-        given = {"PIP_INDEX_URL": self.settings.index or "", "PIP_EXTRA_INDEX_URL": torch}
-        return {name: value for name, value in given.items() if value}
+        torch = self.settings.torch_index or (NONE if self.settings.cuda else TORCH_INDEX)
+        if self.settings.index == NONE:
+            return {"PIP_NO_INDEX": "1"}
+        given = {"PIP_INDEX_URL": self.settings.index, "PIP_EXTRA_INDEX_URL": torch}
+        return {name: value for name, value in given.items() if value not in (None, NONE)}
 
     @cached_property
     def sha256(self) -> str:

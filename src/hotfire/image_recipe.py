@@ -44,13 +44,15 @@ _DOCKERFILE = """\
 FROM {base} AS libraries
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
+ARG PIP_NO_INDEX
 ENV PYTHONHASHSEED=0 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 {own_files}COPY requirements.txt build.txt /build/
 RUN python3 -m venv /build/pip \\
  && python3 -m venv --without-pip /opt/hotfire \\
  && PIP_CONSTRAINT=/build/build.txt /build/pip/bin/python -m pip --python /opt/hotfire/bin/python install \\
     --require-hashes --no-deps --no-compile -r /build/requirements.txt \\
- && cd {site}/torch && rm -rf include share test bin/test_* bin/*Test bin/protoc* && cd / \\
+ && cd {site}/torch \\
+ && rm -rf include share test bin/test_* bin/*Test bin/protoc* \\
  && {{ {compile} -x /tests/ /opt/hotfire/lib || true; }}
 
 # Hotfire, in layers of its own: another one leaves those of the libraries as they are.
@@ -58,24 +60,33 @@ FROM libraries AS hotfire
 COPY {wheel} /build/
 RUN /build/pip/bin/python -m pip --python /opt/hotfire/bin/python install \\
     --no-index --no-deps --no-compile /build/{wheel} \\
- && {compile} {site}/hotfire {site}/hotfire_worker
+ && {compile} \\
+    {site}/hotfire \\
+    {site}/hotfire_worker
 
-# What is run: neither pip nor what brings it, and nobody who is root.
+# What is run: neither pip nor what brings it, and nobody who is root. The images of Python's own have no byte
+# code of its library, and where nothing can be written none would be kept.
 FROM {base}
 RUN find / -xdev \\( -path '*-packages/pip' -o -path '*-packages/pip-*' -o -path '*-packages/setuptools' \\
     -o -path '*-packages/setuptools-*' -o -path '*-packages/wheel' -o -path '*-packages/wheel-*' \\
     -o -path '*/ensurepip' -o -path '*/python-wheels' -o -path '*/bin/pip*' -o -path '*/bin/wheel' \\) \\
     -prune -exec rm -rf {{}} + \\
- && {{ PYTHONHASHSEED=0 {compile_base} || true; }} \\
+ && {{ PYTHONHASHSEED=0 {compile_base} \\
+    -x '/(test|tests|idlelib|lib2to3|site-packages|tkinter|turtledemo)/' \\
+    $(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))') || true; }} \\
  && mkdir -p /opt/ml/model \\
  && echo 'hotfire:x:{user}:{user}::/tmp:/bin/false' >>/etc/passwd \\
  && echo 'hotfire:x:{user}:' >>/etc/group
 COPY --from=libraries /opt/hotfire /opt/hotfire
 COPY serve /opt/hotfire/bin/serve
-COPY --from=hotfire {site}/{info} {site}/{info}
-COPY --from=hotfire {site}/hotfire_worker {site}/hotfire_worker
-COPY --from=hotfire {site}/hotfire {site}/hotfire
-ENV PATH=/opt/hotfire/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 {variable}={version}
+COPY --from=hotfire {site}/{info} \\
+    {site}/{info}
+COPY --from=hotfire {site}/hotfire_worker \\
+    {site}/hotfire_worker
+COPY --from=hotfire {site}/hotfire \\
+    {site}/hotfire
+ENV PATH=/opt/hotfire/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \\
+    {variable}={version}
 LABEL {image_label}="{version}" {content_label}="{content}" \\
       com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true"
 USER {user}
@@ -86,11 +97,6 @@ CMD ["serve"]
 
 _COMPILE = "-m compileall -q --invalidation-mode unchecked-hash"
 """Without the times of the sources, which are those of the build. Some sources are of no Python's syntax."""
-_COMPILE_BASE = (
-    f"python3 {_COMPILE} -x '/(test|tests|idlelib|lib2to3|site-packages|tkinter|turtledemo)/' "
-    "$(python3 -c 'import sysconfig; print(sysconfig.get_path(\"stdlib\"))')"
-)
-"""The images of Python's own have none, and a root that is read-only keeps none."""
 
 _CERTIFICATE = f"COPY {CERTIFICATE} /build/\nENV PIP_CERT=/build/{CERTIFICATE}\n"
 _WHEELS = f"COPY {WHEELS} /build/{WHEELS}/\nENV PIP_FIND_LINKS=/build/{WHEELS}\n"
@@ -100,6 +106,7 @@ _WHEELS = f"COPY {WHEELS} /build/{WHEELS}/\nENV PIP_FIND_LINKS=/build/{WHEELS}\n
 class Recipe:
     """The files that an image is built from, by name, but for those of the user's own; and their hash."""
 
+    lock: Lock
     files: Mapping[str, bytes]
     content: str
 
@@ -128,7 +135,7 @@ def recipe(lock: Lock, wheel: OwnWheel, *, wheels: bool = False, certificate: bo
     content = _content(
         {**files, "Dockerfile": _dockerfile(lock, "", "").encode(), "base": lock.identity.encode()}
     )
-    return Recipe({**files, "Dockerfile": _dockerfile(lock, own_files, content).encode()}, content)
+    return Recipe(lock, {**files, "Dockerfile": _dockerfile(lock, own_files, content).encode()}, content)
 
 
 def _dockerfile(lock: Lock, own_files: str, content: str) -> str:
@@ -139,7 +146,7 @@ def _dockerfile(lock: Lock, own_files: str, content: str) -> str:
         info=f"hotfire-{__version__}.dist-info",
         wheel=NAME,
         compile=f"/opt/hotfire/bin/python {_COMPILE}",
-        compile_base=_COMPILE_BASE,
+        compile_base=f"python3 {_COMPILE}",
         user=USER,
         version=__version__,
         image_label=IMAGE_LABEL,

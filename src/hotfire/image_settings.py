@@ -8,6 +8,9 @@ from pathlib import Path
 
 from hotfire.config_file import Section, listed, nearest
 
+NONE = "none"
+"""In place of an index's address: no index."""
+
 _REPOSITORY = re.compile(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _VERSION = re.compile(r"\d+(\.\d+)*(\.?(a|b|rc|post|dev)\d+)*(\+[a-z0-9.]+)?")
 _MOST_OF_REPOSITORY = 256
@@ -18,8 +21,8 @@ _NETWORKS = ("default", "host", "none")
 class ImageSettings:
     """What `own_image` says; None is what Hotfire chooses.
 
-    `index` and `torch_index` are addresses of package indexes; `wheels` is a folder of further packages,
-    `certificate` a file of certificates that pip is to trust, `network` what the build gets of the engine.
+    `index` and `torch_index` are addresses of package indexes, or `NONE`; `wheels` is a folder of further
+    packages, `certificate` a file of certificates that pip is to trust, `network` what a build has of it.
     """
 
     base: str | None = None
@@ -69,8 +72,8 @@ def _version(section: Section) -> str | None:
 
 def _address(section: Section, key: str) -> str | None:
     text = section.text(key)
-    if text is not None and not text.startswith(("http://", "https://")):
-        raise section.wrong_type(key, "an address that begins with http:// or https://")
+    if text not in (None, NONE) and not text.startswith(("http://", "https://")):
+        raise section.wrong_type(key, f"an address that begins with http:// or https://, or {NONE!r}")
     return text
 
 

@@ -55,7 +55,7 @@ def image(
     engine = Engine.connect(variables_of_process())
     try:
         lock = own.locked(engine, tell, anew=update)
-        built = own.build(engine, lock, repository(environment), tell, cached=not no_cache)
+        built = own.build(engine, own.recipe(lock), repository(environment), tell, cached=not no_cache)
         for name in tags:
             tag(engine, built.name, name)
     finally:
