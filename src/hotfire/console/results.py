@@ -73,8 +73,11 @@ def results(app: App, body: bytes, content_type: str, captions: Sequence[str]) -
     answers = app.answers_of(value, len(captions))
     if answers is None:
         answers, captions = [value], [""]
-    pairs = zip(captions if len(captions) > 1 else [""], answers, strict=True)
-    return [Result(caption, _parts(app.outputs, answer)) for caption, answer in list(pairs)[:_MOST_RESULTS]]
+    pairs = list(zip(captions if len(captions) > 1 else [""], answers, strict=True))[:_MOST_RESULTS]
+    found = [Result(caption, _parts(app.outputs, answer)) for caption, answer in pairs]
+    # What can be shown as JSON alone is shown as it came.
+    is_bare = len(found) == 1 and not app.outputs and found[0].parts[0].kind is Shown.JSON
+    return [] if is_bare else found
 
 
 def headline(found: Sequence[Result]) -> str:
