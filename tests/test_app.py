@@ -428,3 +428,22 @@ async def test_a_fault_of_ours_is_told_and_the_region_goes_on(
     answer = await bare.respond(Request("POST", "/_hotfire/examples", "", bearer, body))
     assert (answer.status, "a fault of the local region" in answer.body.decode()) == (500, True)
     assert caplog.text.count("a bug in Hotfire, met by") == 2
+
+
+def test_the_figures_are_for_this_machines_programs_and_holders_of_keys(
+    send: Callable[..., tuple[int, Mapping[str, str], bytes]], region: Address
+) -> None:
+    host = {"Host": urlsplit(region.url).netloc}
+    status, headers, body = send("GET", "/metrics", host)
+    assert (status, headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert b"hotfire_build_info" in body
+    proxied = {**host, "X-Forwarded-For": "10.0.0.1"}
+    assert send("GET", "/metrics", proxied)[0] == 401
+    given = {"name": "scraper", "models": [], "seconds": 60}
+    key = region.call("POST", "/_hotfire/keys", given)["key"]
+    assert send("GET", "/metrics", {**proxied, "Authorization": f"Bearer {key}"})[0] == 200
+    narrow = region.call("POST", "/_hotfire/keys", {**given, "name": "narrow", "models": ["m"]})["key"]
+    assert send("GET", "/metrics", {**proxied, "X-Api-Key": narrow})[0] == 403
+    assert send("GET", "/metrics", {"Host": "elsewhere:4774"})[0] == 403
+    assert send("GET", "/metrics", {**host, "Origin": "http://elsewhere"})[0] == 403
+    assert send("POST", "/metrics", host)[0] == 405

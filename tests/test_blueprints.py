@@ -196,3 +196,19 @@ def test_a_container_needs_an_image(store: Store, blueprints: Blueprints) -> Non
     put(store, InstanceType="local_container")
     with pytest.raises(InstanceError, match="the model m names no image, of which a container could be"):
         blueprints.draw("c").complete()
+
+
+@pytest.mark.parametrize(("said", "journal"), [({}, True), ({"HOTFIRE_JOURNAL": "false"}, False)])
+def test_a_model_may_wish_that_nothing_is_recorded(
+    store: Store, blueprints: Blueprints, folder: Path, said: dict[str, str], journal: bool
+) -> None:
+    put(store, {**from_folder(folder), "Environment": said})
+    (plan,) = blueprints.draw("c").complete().variants
+    assert plan.journal is journal
+    # The handler does not see it.
+    assert plan.environment == {}
+
+
+def test_a_plan_says_which_config_it_is_of(store: Store, blueprints: Blueprints, folder: Path) -> None:
+    put(store, from_folder(folder))
+    assert [plan.version for plan in blueprints.draw("c").complete().variants] == ["c"]

@@ -1,5 +1,6 @@
 """`hotfire parity`, on deployers that are given the answers."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -330,3 +331,71 @@ def test_bare_containers_are_sent_the_examples_of_the_environment_that_would_be_
     sides.example("one")
     assert run(["parity", "http://127.0.0.1:1", "http://127.0.0.1:2"]) == 1
     assert "http://127.0.0.1:2 cannot be reached: nothing listens there" in capsys.readouterr().err
+
+
+class Recording:
+    """A region that recorded requests, as the private API tells of it."""
+
+    def __init__(self, *bodies: bytes, left_out: int = 0) -> None:
+        self.asked: list[Any] = []
+        headers = {"Content-Type": "text/csv", "X-Amzn-SageMaker-Custom-Attributes": "a=1"}
+        requests = [
+            {"id": number, "time": 0, "headers": headers, "body": base64.b64encode(body).decode()}
+            for number, body in enumerate(bodies, 1)
+        ]
+        self._told = {"requests": requests[::-1], "left_out": left_out}
+
+    def call(self, method: str, path: str, body: Any) -> Any:
+        self.asked.append((method, path, body))
+        return self._told
+
+
+@pytest.fixture
+def recording(monkeypatch: pytest.MonkeyPatch) -> Recording:
+    region = Recording(b"first", b"second", left_out=1)
+    monkeypatch.setattr("hotfire.address.find", lambda home: region)
+    return region
+
+
+def test_recorded_requests_in_place_of_examples(
+    sides: Sides, recording: Recording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sides.answers("local", [1])
+    sides.answers("production", [1])
+    assert run(["parity", "local", "production", "--journal", "5"]) == 0
+    assert recording.asked == [("POST", "/_hotfire/requests", {"endpoint": "tiny", "limit": 5})]
+    assert list(dict.fromkeys(sides.deployers["production"].requests)) == [b"first", b"second"]
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1] == "2 of 2 requests are answered alike."
+    assert captured.err.startswith("Note: 1 of the recorded requests cannot be sent again")
+
+
+def test_recorded_requests_are_those_of_this_machine(
+    sides: Sides, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sides.answers("local", [1])
+    sides.answers("production", [1])
+    assert run(["parity", "production", "local", "--journal", "5"]) == 2
+    assert "production is not in the local region, which alone records requests." in capsys.readouterr().err
+    assert run(["parity", "local", "production", "--journal", "5", "--example", "one"]) == 2
+    assert "--journal sends none of them" in capsys.readouterr().err
+
+
+def test_nothing_that_could_be_sent_is_recorded(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hotfire.address.find", lambda home: Recording())
+    sides.answers("local", [1])
+    sides.answers("candidate", [1])
+    assert run(["parity", "local", "candidate", "--journal", "5"]) == 1
+    assert "no request to tiny is recorded that could be sent again" in capsys.readouterr().err
+
+
+def test_no_region_has_recorded_anything(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hotfire.address.find", lambda home: None)
+    sides.answers("local", [1])
+    sides.answers("candidate", [1])
+    assert run(["parity", "local", "candidate", "--journal", "5"]) == 1
+    assert "the local region is not running" in capsys.readouterr().err

@@ -15,7 +15,9 @@ from hotfire.region.buckets import Buckets
 from hotfire.region.caller import Caller
 from hotfire.region.dispatcher import Dispatcher
 from hotfire.region.fleet import Variant, VariantPlan
+from hotfire.region.invocations import Record
 from hotfire.region.queue import Queue, Ticket
+from hotfire.region.scribe import Scribe
 from hotfire.region.store import Store
 
 pytestmark = pytest.mark.anyio
@@ -91,6 +93,7 @@ class World:
         self.queue = Queue(store)
         self.clock = Clock()
         self.said: list[str] = []
+        self.records: list[Record] = []
         self.dispatcher = self.region()
 
     def region(self) -> Dispatcher:
@@ -99,7 +102,13 @@ class World:
         def say(endpoint: str, stream: str, request: str, line: str) -> None:
             self.said.append(line)
 
-        return Dispatcher(self.queue, self.buckets, self.container, say, self.clock)
+        return Dispatcher(self.queue, self.buckets, self.container, say, self.clock, Scribe(self))
+
+    def next_id(self) -> int:
+        return len(self.records)
+
+    def record(self, record: Record) -> None:
+        self.records.append(record)
 
     def hand_in(self, body: bytes | None = b"[1]", **params: Any) -> Ticket:
         given = {"EndpointName": "e", **params, **({} if body is None else {"Body": body})}
@@ -382,3 +391,39 @@ async def test_the_log_says_what_became_of_each_request(world: World) -> None:
     ticket = world.hand_in(InferenceId="i-7")
     await world.outcome(ticket)
     assert world.said == [f"request i-7 answered: {ticket.output}"]
+
+
+async def test_what_is_answered_is_recorded(world: World) -> None:
+    await world.outcome(world.hand_in(b"[7]"))
+    (record,) = world.records
+    assert (record.via, record.endpoint, record.variant, record.status) == ("async", "e", "AllTraffic", 200)
+    assert (record.sent, record.answer, record.error) == (b"[7]", b"1,2", "")
+
+
+async def test_a_failure_is_recorded(world: World) -> None:
+    world.container.answer = Answer(500, {}, b"no")
+    await world.failure(world.hand_in())
+    assert [(record.status, record.error, record.answer) for record in world.records] == [
+        (500, "ModelError", b"no")
+    ]
+
+
+async def test_what_no_model_had_is_recorded_too(world: World) -> None:
+    world.container.serves = False
+    expired = world.hand_in(b"12", RequestTTLSeconds=60)
+    world.clock.now += 61
+    world.dispatcher.resume(["e"])
+    await world.failure(expired)
+    abandoned = world.hand_in(b"123")
+    world.dispatcher.abandon("e")
+    await world.failure(abandoned)
+    assert [(one.error, one.sent_size, one.sent) for one in world.records] == [
+        ("Expired", 2, None),
+        ("Deleted", 3, None),
+    ]
+    assert "RequestTTLSeconds" in world.records[0].message
+
+
+async def test_an_input_that_is_not_there_is_recorded(world: World) -> None:
+    await world.failure(world.hand_in(None, InputLocation=f"file://{world.folder}/absent"))
+    assert [(record.status, bool(record.error)) for record in world.records] == [(0, True)]

@@ -257,3 +257,34 @@ def test_the_last_request_of_a_client_is_known(
     assert base64.b64decode(last["body"]) == b"1,2"
     assert last["headers"]["Content-Type"] == "text/csv"
     assert base64.b64decode(last["answer"]["body"]) == b"one"
+
+
+QUIET = {"SAGEMAKER_PROGRAM": "serve.py", "SAGEMAKER_MODEL_SERVER_WORKERS": "1", "HOTFIRE_JOURNAL": "false"}
+
+
+def test_no_request_is_kept_where_that_is_the_wish(
+    held: Held, project: Path, client: Callable[[str], Any], region: Address
+) -> None:
+    def recorded() -> tuple[int, int]:
+        found = region.call("POST", "/_hotfire/requests", {"endpoint": held.endpoint, "limit": 9})
+        return len(found["requests"]), found["left_out"]
+
+    held.reload(project)
+    ask(client, held.endpoint)
+    held.reload(project, environment=QUIET)
+    ask(client, held.endpoint)
+    # Nor what came before, once it is wished for.
+    with pytest.raises(RegionError, match="no request is kept that could be saved"):
+        region.call("POST", "/_hotfire/last", {"lease": held.lease})
+    assert recorded() == (1, 1)
+    (project / "code" / "serve.py").write_text("raise ImportError('no')")
+    held.reload(project, environment=QUIET)
+    with pytest.raises(ClientError):
+        ask(client, held.endpoint)
+    assert recorded() == (1, 2)
+
+
+def test_a_report_is_for_a_lease_that_there_is(held: Held, region: Address) -> None:
+    region.call("POST", "/_hotfire/report", {"lease": held.lease, "report": {"examples": []}})
+    with pytest.raises(RegionError, match="there is no such lease"):
+        region.call("POST", "/_hotfire/report", {"lease": "other", "report": {}})

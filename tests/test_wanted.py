@@ -286,6 +286,16 @@ def test_here_the_model_says_that_it_is_updated_in_place() -> None:
     assert container["Environment"]["HOTFIRE_UPDATE"] == "in_place"
 
 
+def test_a_model_says_that_nothing_is_to_be_recorded() -> None:
+    assert "HOTFIRE_JOURNAL" not in names().create_model["PrimaryContainer"]["Environment"]
+    container = names(journal=False).create_model["PrimaryContainer"]
+    assert container["Environment"]["HOTFIRE_JOURNAL"] == "false"
+
+
+def test_sagemaker_is_not_told_of_our_journal() -> None:
+    assert "HOTFIRE_JOURNAL" not in at_aws(journal=False).create_model["PrimaryContainer"]["Environment"]
+
+
 @pytest.mark.parametrize("of", [at_aws, names])
 def test_a_way_to_update_that_there_is_not_is_refused_everywhere(of: Callable[..., Wanted]) -> None:
     with pytest.raises(ConfigError, match=r"must be blue_green, rolling or in_place, not 'blue'"):
