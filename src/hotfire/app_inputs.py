@@ -93,9 +93,7 @@ class Input:
         if self.kind is Kind.NUMBER:
             return self.checked(_number(text, path), path)
         if self.kind is Kind.CHOICE:
-            return next((one for one in self.choices if self.text(one) == text), None) or self.checked(
-                text, path
-            )
+            return self.checked(next((one for one in self.choices if self.text(one) == text), text), path)
         if self.kind is Kind.BOOLEAN:
             return text in ("true", "on", "1", "yes")
         if self.kind is Kind.JSON:

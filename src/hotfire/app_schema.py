@@ -8,9 +8,10 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from hotfire.app_inputs import UPLOADS, Input, Kind, Upload, kind_of_bytes, wrong
+from hotfire.app_inputs import UPLOADS, Input, Kind, Upload, kind_of_bytes
 from hotfire.bodies import is_json, media_type, value_of
 from hotfire.body_template import Format, Template, format_of, hole
+from hotfire.comparison import shown
 from hotfire.errors import InputError
 
 MOST_INPUTS = 1000
@@ -143,7 +144,9 @@ class App:
         `path` is what stands before an input's name in an error.
         """
         if not isinstance(values, Mapping):
-            raise wrong(path.rstrip(".") or "an input", "an object with the model's inputs", values)
+            what = path.rstrip(".") or "an input"
+            message = f"{what} must be an object with the model's inputs, not {shown(values)}"
+            raise InputError(message, path=path.rstrip("."))
         names = [one.name for one in self.inputs]
         for name in values:
             if name not in names:

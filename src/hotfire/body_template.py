@@ -274,10 +274,16 @@ def _merged(rows: Iterator[dict[str, Any] | None]) -> dict[str, Any] | None:
     """All of them together; None if one is, or if two fill a hole by different values."""
     merged: dict[str, Any] = {}
     for row in rows:
-        if row is None or any(name in merged and merged[name] != value for name, value in row.items()):
+        if row is None or any(name in merged and not _agree(merged[name], row[name]) for name in row):
             return None
-        merged |= row
+        # Where a value stands alone and in a text too, it is what it is alone.
+        merged |= {name: value for name, value in row.items() if isinstance(merged.get(name, ""), str)}
     return merged
+
+
+def _agree(one: Any, other: Any) -> bool:
+    """Whether two values are the same, or one is the other's text."""
+    return bool(one == other) or _as_text(one) == _as_text(other)
 
 
 def dumped(value: Any) -> str:

@@ -127,6 +127,7 @@ class View:
             variant=draft.variant,
             plain=plain_of(self.app, list(rows), body) if rows and draft.accept == self.app.accept else None,
             needs_key=needs_key,
+            key=visitor.key if visitor is not None else "",
         )
         return [(one, self._token(one)) for one in snippets(call, is_owner=is_owner)]
 

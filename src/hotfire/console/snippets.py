@@ -36,7 +36,7 @@ class Call:
     """A request to an endpoint of the region at `url`, and whatever of it is not its body.
 
     `plain` is the same as JSON for the public API, if that brings the model the same body; `needs_key` is
-    whether it wants a key there.
+    whether it wants a key there, and `key` the one that the reader has, if it is known.
     """
 
     url: str
@@ -47,6 +47,7 @@ class Call:
     variant: str = ""
     plain: str | None = None
     needs_key: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def _boto3(call: Call) -> Snippet:
         *(f"    {name}={_quoted(value)}," for name, value in given.items() if value),
         f"    Body={body},",
         ")",
-        'print(answer["Body"].read().decode())',
+        'print(answer["Body"].read())',
     ]
     return _with_file(Snippet("boto3", "\n".join(lines), _SHELL), text is None, file, call.body.body)
 
@@ -149,7 +150,7 @@ def _python(call: Call, plain: str) -> Snippet:
         "with urllib.request.urlopen(request) as answer:",
         "    print(json.load(answer))",
     ]
-    needs = _KEY if call.needs_key else "By the public API, with nothing but Python."
+    needs = _key_of(call) or "By the public API, with nothing but Python."
     return _with_file(Snippet("Python", "\n".join(lines), needs), is_long, file, data)
 
 
@@ -161,8 +162,15 @@ def _api_curl(call: Call, plain: str) -> Snippet:
         *(('-H "Authorization: Bearer $HOTFIRE_KEY"',) if call.needs_key else ()),
         f"--data-binary @{file}" if is_long else f"--data-raw {shlex.quote(plain)}",
     ]
-    needs = _KEY if call.needs_key else "By the public API, in any shell."
+    needs = _key_of(call) or "By the public API, in any shell."
     return _with_file(Snippet("curl", " \\\n  ".join(lines), needs), is_long, file, plain.encode())
+
+
+def _key_of(call: Call) -> str:
+    """Where the key comes from, if one is needed."""
+    if not call.needs_key:
+        return ""
+    return f"In a shell after: export HOTFIRE_KEY={call.key}" if call.key else _KEY
 
 
 def _api(call: Call) -> str:
