@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from email.parser import BytesHeaderParser
 from urllib.parse import parse_qsl
 
 from hotfire.app_inputs import Upload, kind_of_bytes
@@ -47,16 +46,12 @@ def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[str, str | None, str,
         head, found, data = part.partition(b"\r\n\r\n")
         if part.startswith(b"--") or not found:
             return
-        # Browsers write names in UTF-8, which a header has not.
-        headers = BytesHeaderParser().parsebytes(head.lstrip(b"\r\n"))
-        disposition = re.sub(r"[\r\n]", "", _text(headers.get("content-disposition", "")))
+        lines = (line.partition(":") for line in head.decode("utf-8", "replace").split("\r\n"))
+        headers = {name.strip().lower(): value.strip() for name, _, value in lines}
+        disposition = headers.get("content-disposition", "")
         name, filename = _parameter(disposition, "name"), _parameter(disposition, "filename")
         if name is not None:
-            yield name, filename, headers.get_content_type() if "content-type" in headers else "", data
-
-
-def _text(header: object) -> str:
-    return str(header).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            yield name, filename, headers.get("content-type", ""), data
 
 
 def _parameter(disposition: str, name: str) -> str | None:

@@ -68,7 +68,7 @@ def results(app: App, body: bytes, content_type: str, captions: Sequence[str]) -
         image = _image(body, media)
         return [Result("", [image])] if image is not None else []
     value = value_of(content_type, body)
-    if not media.startswith(("text/", "application/")) and isinstance(value, dict) and "sha256" in value:
+    if isinstance(value, dict) and not _is_text(body):
         return []
     answers = app.answers_of(value, len(captions))
     if answers is None:
@@ -78,6 +78,14 @@ def results(app: App, body: bytes, content_type: str, captions: Sequence[str]) -
     # What can be shown as JSON alone is shown as it came.
     is_bare = len(found) == 1 and not app.outputs and found[0].parts[0].kind is Shown.JSON
     return [] if is_bare else found
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def headline(found: Sequence[Result]) -> str:
