@@ -158,7 +158,7 @@ def _check_autoscaling(
     first = scaling.get("initial_replicas", least)
     if not least <= first <= most:
         message = (
-            f"ray.autoscaling_config begins with {first} replicas, between {least} and {most}"
+            f"ray.autoscaling_config begins with {first} replicas, which are not between {least} and {most}"
             if least <= most
             else f"ray.autoscaling_config has min_replicas {least}, more than max_replicas, {most}"
         )
