@@ -271,3 +271,24 @@ def test_a_model_in_training_mode_is_told(written: Any, dev: Dev) -> None:
     written.edit("return 1", "import torch; return torch.nn.Dropout()")
     dev.until("✓", "one")
     dev.until("!", "training mode")
+
+
+def test_an_asynchronous_endpoint_is_developed_as_any_other(written: Any) -> None:
+    """Its requests are queued, and answered by what lives when their turn comes, broken or not."""
+    written.configure(
+        model_name=written.name, **{"async": {"output": "file://out", "failure": "file://failed"}}
+    )
+    with closing(written.dev()) as dev:
+        dev.until("✓", "one")
+        assert written.ask() == {"version": 1, "data": [1]}
+        dev.until("answered: file://")
+        written.edit('"version": 1', '"version": 2')
+        dev.until("kept the model")
+        dev.until("one")
+        assert written.ask() == {"version": 2, "data": [1]}
+        written.edit("def predict_fn(data, model):", "def predict_fn(data, model)")
+        dev.until("SyntaxError: expected ':'")
+        asked = written.hotfire("invoke", "-d", "[1]")
+        assert asked.returncode == 1
+        assert "expected ':'" in asked.stderr
+        dev.until("failed: Received server error (500)")
