@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from hotfire.console.endpoint_pages import EndpointPages
 from hotfire.console.formats import clock, duration, figure, size
@@ -14,6 +15,8 @@ SPANS = {"5": ("5 minutes", 10), "15": ("15 minutes", 20), "60": ("an hour", 60)
 """The minutes that can be looked at, in words, and the seconds of a point."""
 _SPAN = "15"
 _MOST_WORKERS = 8
+_SHORTEST_SECONDS = 5.0
+"""Of which a rate is told."""
 _LONGEST_GAP = 70
 """Seconds: memory is looked at once a minute while nobody watches."""
 
@@ -21,8 +24,10 @@ _LONGEST_GAP = 70
 class ChartPage:
     """`/e/NAME/charts`: throughput, latency, errors and memory."""
 
-    def __init__(self, traffic: Traffic, pages: EndpointPages) -> None:
-        self._traffic, self._pages = traffic, pages
+    def __init__(
+        self, traffic: Traffic, pages: EndpointPages, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._traffic, self._pages, self._clock = traffic, pages, clock
 
     @property
     def routes(self) -> Sequence[Route]:
@@ -38,7 +43,7 @@ class ChartPage:
         points = self._traffic.series(name, seconds, step)
         marks = self._traffic.marks(name)
         plots = [
-            *traffic_plots(points, marks),
+            *traffic_plots(points, marks, self._clock()),
             memory_plot(self._traffic.memory(name, seconds), points, marks),
         ]
         since = points[0].time
@@ -58,16 +63,21 @@ class ChartPage:
         )
 
 
-def traffic_plots(points: Sequence[Point], marks: Sequence[Mark]) -> list[Plot]:
+def traffic_plots(points: Sequence[Point], marks: Sequence[Mark], now: float) -> list[Plot]:
     """What came, how fast it was answered, and what failed."""
+
+    def rate(count: int, point: Point) -> float:
+        """A count as one of a minute; the last point's seconds are not over."""
+        return count * 60 / min(point.seconds, max(now - point.time, _SHORTEST_SECONDS))
+
     times = [float(point.time) for point in points]
     marked = _marked(marks)
-    rates = [point.figures.requests * 60 / point.seconds for point in points]
+    rates = [rate(point.figures.requests, point) for point in points]
     latencies = [
         Curve("p50", [point.figures.p50 for point in points]),
         Curve("p99", [point.figures.p99 for point in points]),
     ]
-    errors = [point.figures.errors * 60 / point.seconds for point in points]
+    errors = [rate(point.figures.errors, point) for point in points]
     return [
         plot("throughput", "Requests a minute", times, [Curve("requests", rates)], figure, marked),
         plot("latency", "Latency", times, latencies, duration, marked),

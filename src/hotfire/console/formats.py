@@ -13,6 +13,8 @@ def size(count: float | None) -> str:
     """Bytes: `812 bytes`, `4.1 KB`, `5.0 MB`."""
     if count is None:
         return "–"
+    if count == 1:
+        return "1 byte"
     power = 0
     while count >= 999.5 and power < len(_UNITS) - 1:
         count, power = count / 1000, power + 1

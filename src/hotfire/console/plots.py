@@ -83,9 +83,11 @@ def plot(
         Line(curve.name, _path(curve.values, [across(t) for t in times], top), say(_latest(curve.values)))
         for curve in curves
     ]
-    heights = [Tick(round(HEIGHT - HEIGHT * part, 1), say(top * part)) for part in (0, 0.5, 1)]
+    heights = [Tick(HEIGHT, "0")]
+    if any(line.path for line in lines):
+        heights += [Tick(HEIGHT * (1 - part), say(top * part)) for part in (0.5, 1)]
     ticks = [Tick(across(moment), _clock(moment)) for moment in _quarters(first, span)]
-    shown = [Mark(across(moment), text) for moment, text in marks if first <= moment <= last]
+    shown = [Mark(min(across(moment), WIDTH), text) for moment, text in marks if moment >= first]
     rows = [
         (_clock(moment), [say(curve.values[place]) for curve in curves])
         for place, moment in reversed(list(enumerate(times)))
