@@ -1,8 +1,8 @@
 """What Hotfire adds to a container's own start, and how long a save takes into one that runs.
 
 The image is one of `hotfire image`, which is here already. It is started by Docker alone and by `hotfire
-deploy` in turns, with the same handler and variables, each time until the first right answer; then a session of
-`hotfire dev` saves edits.
+deploy` in turns, with the same handler and variables, each time until the first right answer; then a session
+of `hotfire dev` saves edits.
 
     python benchmarks/containers.py IMAGE [--rounds 10] [--saves 20] [--json FILE]
 """

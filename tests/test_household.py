@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -158,3 +158,26 @@ async def test_where_workers_load_the_model_themselves_there_is_none(tmp_path: P
     finally:
         await instance.stop()
         await host.close()
+
+
+async def test_large_files_on_another_disk_are_not_copied(
+    tmp_path: Path, mount: Callable[[str], Path]
+) -> None:
+    """As a container's model data are: the disk of its own files need not hold them too."""
+    disk = mount("8m")
+    (disk / "code").mkdir()
+    (disk / "code" / "serve.py").write_text(HANDLER)
+    (disk / "weights").write_bytes(bytes(4 << 20))
+    zygotes = Zygotes(dict(os.environ), NoCensus())
+    host = ProcessHost(zygotes, tmp_path / "instances")
+    served = Served(host, disk)
+    await served.first.start()
+    try:
+        laid = tmp_path / "instances" / "1" / "model"
+        assert (laid / "weights").samefile(disk / "weights")
+        assert not (laid / "code" / "serve.py").samefile(disk / "code" / "serve.py")
+        assert (await ask(served.first)).startswith("old")
+    finally:
+        await served.first.stop()
+        await host.close()
+    assert (disk / "weights").stat().st_size == 4 << 20

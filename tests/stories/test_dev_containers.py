@@ -46,7 +46,7 @@ def containers(docker: Any, machine: Machine) -> list[Any]:
 def developed(
     machine: Machine,
     new_project: Callable[..., Project],
-    own_image: str,
+    own_image: Any,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Project:
     """A project whose instances are containers of our own image."""
@@ -54,7 +54,7 @@ def developed(
     project.configure(
         model_name=project.name,
         instance_type="local_container",
-        image=own_image,
+        image=own_image.name,
         container_env={"SAGEMAKER_MODEL_SERVER_WORKERS": "1"},
     )
     project.write("serve.py", HANDLER)
@@ -193,6 +193,12 @@ def test_no_request_fails_and_each_answer_is_of_the_version_that_lives(
             for one in asking:
                 one.thread.join()
     assert [one.wrong for one in asking] == [[], [], []]
+
+
+def test_other_requirements_are_for_another_image(developed: Project, dev: Dev) -> None:
+    developed.write("requirements.txt", "# as before\n")
+    dev.until("has the packages that it was built with; `hotfire image` builds another")
+    dev.until("✓", "one")
 
 
 def test_a_container_that_is_killed_is_replaced_with_the_code_that_was_live(
