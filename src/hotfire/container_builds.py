@@ -14,6 +14,9 @@ from typing import BinaryIO
 from hotfire.container_engine import Engine, engine_errors, explained
 from hotfire.errors import EngineError
 
+PROGRAM_LABEL = "hotfire.program"
+"""Of the containers in which a program runs once."""
+
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
 _LONG_STEPS = ("FROM", "RUN", "COPY --from")
 _LONGEST = 72
@@ -100,6 +103,7 @@ def run(engine: Engine, program: Program, file: str, tell: Telling) -> bytes:
             entrypoint=[],
             user="0",
             working_dir="/",
+            labels={PROGRAM_LABEL: ""},
             platform=program.platform,
             host_config=engine.api.create_host_config(
                 binds={str(path): {"bind": place, "mode": "ro"} for place, path in program.folders.items()},

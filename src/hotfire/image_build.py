@@ -195,7 +195,8 @@ class OwnImage:
             raise EngineError(message, "Name a newer one by `own_image.base`.")
         if lock.for_gpus and not self._settings.cuda:
             names = ", ".join(f"{one.name} {one.version}" for one in lock.for_gpus[:3])
-            message = f"the requirements bring what only a GPU needs, {len(lock.for_gpus)} packages: {names}"
+            more = f" and {len(lock.for_gpus) - 3} more" if len(lock.for_gpus) > 3 else ""
+            message = f"the requirements bring what only a GPU needs: {names}{more}"
             advice = "Say `own_image: {cuda: true}` if it is meant; else see where torch comes from."
             raise ProjectError(message, advice)
 

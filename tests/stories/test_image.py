@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
+import base64
 import json
-import tarfile
 import time
 import urllib.error
 import urllib.request
@@ -24,7 +23,7 @@ LOADING = """\
 import json, os, pathlib, time, torch
 
 def model_fn(model_dir):
-    while not pathlib.Path("/gate/open").exists():
+    while not pathlib.Path("/mnt/open").exists():
         time.sleep(0.05)
     return torch.nn.Linear(1, 1)
 
@@ -95,7 +94,7 @@ def run(docker: Any, own_image: Any, model: Path) -> Iterator[Callable[..., Runn
     made: list[Any] = []
 
     def run(port: int = 8080, **variables: str) -> Running:
-        folders = {model: "/opt/ml/model", model.with_name("gate"): "/gate"}
+        folders = {model: "/opt/ml/model", model.with_name("gate"): "/mnt"}
         made.append(
             docker.containers.run(
                 own_image.name,
@@ -145,27 +144,16 @@ def test_it_answers_where_sagemaker_wants_it_to(run: Callable[..., Running], mod
     assert run(port=8123, SAGEMAKER_BIND_TO_PORT="8123").pinged(0, 503) == 200
 
 
-def test_neither_pip_nor_a_compiler_nor_a_time_is_inside(docker: Any, own_image: Any) -> None:
-    container = docker.containers.create(own_image.name, ["serve"])
-    try:
-        files = exported(container)
-    finally:
-        container.remove()
+def test_neither_pip_nor_a_compiler_nor_a_log_is_inside(docker: Any, own_image: Any) -> None:
+    said = docker.containers.run(own_image.name, ["find", "/", "-xdev"], user="0", remove=True).decode()
+    files = said.splitlines()
     names = {Path(place).name for place in files}
     assert names & {"pip", "pip3", "ensurepip", "gcc", "cc", "g++", "ninja", ".cache"} == set()
     assert {"torch", "hotfire", "sagemaker_inference", "serve"} <= names
-    assert [place for place in files if place.startswith(("build", "var/log/", "root/"))] == []
+    assert [place for place in files if place.startswith(("/build", "/var/log/", "/tmp/"))] == []
     labels = docker.images.get(own_image.name).labels
     assert labels["hotfire.image"] == "0.1.0"
     assert labels["hotfire.content"].startswith(own_image.name.rpartition(":")[2])
-
-
-def exported(container: Any) -> dict[str, tuple[Any, ...]]:
-    """Each file with all that it is but its times."""
-    with tarfile.open(fileobj=io.BytesIO(b"".join(container.export()))) as tar:
-        return {
-            one.name: (one.type, one.mode, one.uid, one.gid, one.linkname, one.size) for one in tar.getmembers()
-        }
 
 
 @pytest.fixture
@@ -270,8 +258,6 @@ MANIFEST = json.dumps(
 
 def tags_of(registry: str, repository: str) -> list[str]:
     """What a registry on the loopback holds."""
-    import base64
-
     request = urllib.request.Request(f"http://{registry}/v2/{repository}/tags/list")
     login = base64.b64encode(b"AWS:123456789012-auth-token").decode()
     request.add_header("Authorization", f"Basic {login}")

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from hotfire.image_lock import Lock
 
 
+_OF_PACKAGES = ("missing-requirement", "pins", "standard-library")
+"""The rules of preflight that are about what an image holds."""
+
+
 @click.command()
 @click.option("--tag", "tags", multiple=True, metavar="NAME", help="Name the image so, too; may be repeated.")
 @click.option("--base", metavar="IMAGE", help="Build on this image, in place of `own_image.base`.")
@@ -64,11 +68,16 @@ def image(
 
 
 def _own_image(output: Output, environment: Environment) -> OwnImage:
-    """Of the project as it is, which must be one that the image can serve. Raises HandlerError."""
+    """Of the project as it is; what preflight says of its packages is said. Raises HandlerError."""
     from hotfire.image_build import OwnImage
-    from hotfire.project import collected
+    from hotfire.preflight import require
+    from hotfire.project import inspected
 
-    data = collected(replace(environment, serving="hotfire"))
+    data, verdict = inspected(replace(environment, serving="hotfire", image=None))
+    require(verdict.findings)
+    for finding in verdict.findings:
+        if finding.rule in _OF_PACKAGES:
+            output.note(f"Note: {finding.text}")
     if data.requirements is None:
         output.note("Note: there is no requirements.txt: the image has torch and the toolkit alone.")
     return OwnImage(environment, data.requirements)
