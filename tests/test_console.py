@@ -1,22 +1,28 @@
 """The region's pages: who is let in, and what none of them lets through."""
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
 from hotfire.address import Key
 from hotfire.console.app import Console
 from hotfire.console.endpoint_pages import EndpointPages
+from hotfire.console.logs import Printed
 from hotfire.console.model_page import ModelPage
 from hotfire.console.overview import Overview
+from hotfire.console.visits import Batch, Page, Route, Visit
+from hotfire.errors import StoreError
 from hotfire.region.apps import Apps
 from hotfire.region.caller import Caller
 from hotfire.region.feed import Feed
 from hotfire.region.store import Store
 from hotfire.region.traffic import Traffic
+from hotfire.region.visitor import Visitor
 from hotfire.region.wire import Request, Response
 from hotfire.resources import Endpoint
 from hotfire.server.gate import Visitors
@@ -180,3 +186,174 @@ async def test_without_endpoints_the_first_page_says_what_makes_one(browser: Bro
 @pytest.mark.parametrize("path", ["/e/absent", "/e/", "/absent", "/e/news/more"])
 async def test_a_page_that_is_not_there(browser: Browser, path: str) -> None:
     assert (await browser.get(path)).status == 404
+
+
+class Guest:
+    """Whoever was let in to the model `news` alone."""
+
+    def enter(self, token: str) -> None:
+        """Nobody else."""
+
+    def visitor(self, headers: Mapping[str, str]) -> Visitor:
+        return Visitor(models=frozenset({"news"}))
+
+
+class Counting:
+    """A page with one live block and a tail of numbers, which the test lets grow; and one that fails."""
+
+    def __init__(self) -> None:
+        self.state, self.numbers = "one", 2
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        return (
+            Route("GET", "/counting", self.show),
+            Route("GET", "/shared/{name}", self.show, is_shared=True),
+            Route("GET", "/broken", self.fail),
+            Route("GET", "/refusing", self.refuse),
+        )
+
+    def show(self, visit: Visit) -> Page:
+        record = Endpoint("news", "arn", "c", self.state, 0.0, 0.0)
+        values = {
+            "endpoint": record,
+            "tabs": [],
+            "cursor": 0,
+            "lines": [],
+            "older": "",
+            "asked": {},
+            "sources": [],
+            "is_older": False,
+            "is_filtered": False,
+        }
+        return Page("logs.html", values, live=("state",), topics=("lines",), endpoint="news", tail=self.tail)
+
+    def tail(self, cursor: int) -> Batch:
+        lines = [Printed(n, 0.0, "a", "", f"number {n}", 0) for n in range(cursor + 1, self.numbers + 1)]
+        return Batch(self.numbers, lines)
+
+    def fail(self, visit: Visit) -> Page:
+        raise ZeroDivisionError
+
+    def refuse(self, visit: Visit) -> Page:
+        raise StoreError("the disk is full", "Free some space.")
+
+
+@pytest.fixture
+def counting() -> Counting:
+    return Counting()
+
+
+@pytest.fixture
+def feed() -> Feed:
+    return Feed()
+
+
+@pytest.fixture
+def own(counting: Counting, feed: Feed) -> Browser:
+    """The owner's browser before the counting page."""
+    visitors = Visitors(Key("HOTFIREA", "secret"), 4774)
+    browser = Browser(Console(visitors, feed, (counting,)), visitors)
+    browser.cookie = (visitors.enter(visitors.issue()) or "").partition(";")[0]
+    return browser
+
+
+async def events(response: Response, count: int) -> list[tuple[str, Any]]:
+    """The next events of a stream: kind and data."""
+    assert response.flow is not None
+    found: list[tuple[str, Any]] = []
+    async for part in response.flow:
+        text = part.decode()
+        kind = re.search(r"^event: (.*)$", text, re.MULTILINE)
+        data = re.search(r"^data: (.*)$", text, re.MULTILINE)
+        if kind and data:
+            found.append((kind[1], json.loads(data[1])))
+        if len(found) == count:
+            break
+    return found
+
+
+async def test_what_is_live_is_sent_at_once_and_again_when_it_changes(
+    own: Browser, counting: Counting, feed: Feed
+) -> None:
+    response = await own.get("/live", "page=/counting")
+    first, second = await events(response, 2)
+    assert first == ("part", {"id": "live-state", "html": ANY})
+    assert "one" in first[1]["html"]
+    assert re.findall(r"number (\d)", second[1]["html"]) == ["1", "2"]
+    counting.state, counting.numbers = "two", 3
+    feed.publish("lines", "news", {})
+    third, fourth = await events(response, 2)
+    assert "two" in third[1]["html"]
+    assert re.findall(r"number (\d)", fourth[1]["html"]) == ["3"]
+    await response.flow.aclose()  # type: ignore[union-attr]
+    assert not feed.has_listeners()
+
+
+async def test_a_browser_that_comes_back_is_sent_the_lines_since(own: Browser) -> None:
+    headers = {"cookie": own.cookie, "last-event-id": "1"}
+    response = await own._console.respond(Request("GET", "/live", "page=/counting", headers, b""))
+    _, (_, data) = await events(response, 2)
+    assert re.findall(r"number (\d)", data["html"]) == ["2"]
+    await response.flow.aclose()  # type: ignore[union-attr]
+
+
+async def test_a_stream_ends_with_the_region(own: Browser, feed: Feed) -> None:
+    response = await own.get("/live", "page=/counting")
+    await events(response, 2)
+    feed.close()
+    assert await events(response, 1) == []
+
+
+@pytest.mark.parametrize("page", ["", "/", "/absent", "//evil.example", "https://evil.example/"])
+async def test_nothing_is_live_on_other_pages(own: Browser, page: str) -> None:
+    assert (await own.get("/live", f"page={page}")).status == 404
+
+
+async def test_a_guest_sees_what_is_shared_and_of_their_model_alone(counting: Counting, feed: Feed) -> None:
+    guest = Browser(Console(Guest(), feed, (counting,)), Visitors(Key("HOTFIREA", "secret"), 1))  # type: ignore[arg-type]
+    statuses = {
+        path: (await guest.get(path)).status for path in ("/shared/news", "/shared/other", "/counting")
+    }
+    assert statuses == {"/shared/news": 200, "/shared/other": 403, "/counting": 403}
+    for page, status in {"/shared/other": 404, "/counting": 404}.items():
+        assert (await guest.get("/live", f"page={page}")).status == status
+    assert 'href="/"' not in await guest.text("/shared/news")
+
+
+async def test_a_fault_is_said_on_the_page_and_told_to_the_log(
+    own: Browser, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = await own.get("/broken")
+    assert (response.status, b"A fault of the local region" in response.body) == (500, True)
+    assert "a bug in Hotfire, met by GET /broken" in caplog.text
+
+
+async def test_what_cannot_be_shown_says_why(own: Browser) -> None:
+    response = await own.get("/refusing")
+    assert (response.status, "the disk is full Free some space." in tagless(response.body.decode())) == (
+        500,
+        True,
+    )
+
+
+async def test_another_method_finds_nothing(own: Browser) -> None:
+    request = Request("POST", "/counting", "", {"cookie": own.cookie}, b"")
+    assert (await own._console.respond(request)).status == 404
+
+
+async def test_a_static_file_is_sent_once(own: Browser) -> None:
+    first = await own.get("/static/console.js")
+    headers = dict(first.headers)
+    assert headers["content-type"] == "text/javascript; charset=utf-8"
+    again = await own._console.respond(
+        Request("GET", "/static/console.js", "", {"if-none-match": headers["etag"]}, b"")
+    )
+    assert (again.status, again.body) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/absent.js", "/static/..%2Fapp.py", "/static/%2e%2e", "/static/a%2Fb.js"]
+)
+async def test_no_other_file_is_static(own: Browser, path: str) -> None:
+    assert (await own.get(path)).status == 404

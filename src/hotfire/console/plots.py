@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 600, 150
 """Of a plot's field, in its own units."""
-_STEPS = (1, 2, 2.5, 5, 10)
+_DASH = 2
+_STEPS = (1, 2, 4, 6, 8, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +110,17 @@ def spark(values: Sequence[float], width: float, height: float) -> str:
 
 
 def _path(values: Sequence[float | None], places: Sequence[float], top: float) -> str:
-    """A line through the values, broken where there is none; a value alone is a dot."""
-    path, is_drawing = [], False
-    for value, x in zip(values, places, strict=True):
-        if value is None:
-            is_drawing = False
-            continue
-        y = round(HEIGHT - HEIGHT * min(value / top, 1.0), 1)
-        path.append(f"L{x} {y}" if is_drawing else f"M{x} {y}h.1")
-        is_drawing = True
-    return "".join(path)
+    """A line through the values, broken where there is none; a value alone is a dash."""
+    path, before = "", None
+    for value, after, x in zip(values, [*values[1:], None], places, strict=True):
+        if value is not None:
+            y = round(HEIGHT - HEIGHT * min(value / top, 1.0), 1)
+            if before is not None:
+                path += f"L{x} {y}"
+            else:
+                path += f"M{x} {y}" if after is not None else f"M{x - _DASH} {y}h{2 * _DASH}"
+        before = value
+    return path
 
 
 def _top(values: Sequence[float]) -> float:
