@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import click
 import pytest
 
-from hotfire.cli.since import since
+from hotfire.cli.since import since, span
 
 
 def said(value: str | None) -> float | None:
@@ -47,3 +47,20 @@ def test_nothing_said_is_nothing() -> None:
 def test_what_is_no_time_is_told_with_what_could_be_said(value: str) -> None:
     with pytest.raises(click.BadParameter, match="is no time: say 10m"):
         said(value)
+
+
+def spanned(value: str | None) -> float | None:
+    return span(click.Context(click.Command("keys")), click.Option(["--expires"]), value)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"), [("90s", 90), ("30d", 30 * 86400), ("1h30m", 5400), ("2w", 1209600), (None, None)]
+)
+def test_a_span_of_time(value: str | None, seconds: float | None) -> None:
+    assert spanned(value) == seconds
+
+
+@pytest.mark.parametrize("value", ["", "soon", "0s", "0d0h", "-1d", "1.5h", "30", "2026-11-22"])
+def test_what_is_no_span_of_time_is_told(value: str) -> None:
+    with pytest.raises(click.BadParameter, match="is no span of time: say 30m, 12h or 30d"):
+        spanned(value)

@@ -7,7 +7,7 @@ import pytest
 
 from hotfire.address import Exposure
 from hotfire.errors import PortInUse, RegionError
-from hotfire.server.listening import listening, names
+from hotfire.server.listening import bound, listening, names, reached_at
 
 
 def where(exposure: Exposure) -> list[str]:
@@ -76,3 +76,40 @@ def test_where_it_listens_everywhere_it_is_known_by_all_of_the_machines_addresse
 def test_a_name_that_is_allowed_is_known_with_its_port_and_without() -> None:
     found = names(4774, Exposure(allowed=("Host.Docker.Internal", "proxy:80")))
     assert {"host.docker.internal", "host.docker.internal:4774", "proxy:80"} <= found
+
+
+def test_a_single_address_is_listened_on_alone() -> None:
+    with bound("127.0.0.2", None) as first, bound("127.0.0.3", first.getsockname()[1]) as second:
+        assert (first.getsockname()[0], second.getsockname()[0]) == ("127.0.0.2", "127.0.0.3")
+
+
+def test_a_port_that_is_taken_at_that_address_is_told() -> None:
+    with bound("127.0.0.2", None) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(PortInUse, match=f"port {port} of 127.0.0.2 is in use by another program"):
+            bound("127.0.0.2", port)
+
+
+def test_a_single_address_of_another_machine_is_told() -> None:
+    with pytest.raises(RegionError, match=r"192\.0\.2\.1 is no address of this machine"):
+        bound("192.0.2.1", None)
+
+
+def test_others_reach_one_address_by_itself() -> None:
+    assert reached_at("10.0.0.1") == ["10.0.0.1"]
+
+
+class Found:
+    def __init__(self, address: str, family: int = socket.AF_INET) -> None:
+        self.address, self.family = address, family
+
+
+def test_others_reach_all_addresses_by_those_of_networks_with_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    interfaces = {
+        "lo": [Found("127.0.0.1"), Found("::1", socket.AF_INET6)],
+        "docker0": [Found("172.17.0.1")],
+        "wlan0": [Found("192.168.0.7"), Found("fe80::1%wlan0", socket.AF_INET6)],
+        "eth0": [Found("10.0.0.7")],
+    }
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: interfaces)
+    assert sorted(reached_at("0.0.0.0")) == ["10.0.0.7", "192.168.0.7"]

@@ -67,8 +67,8 @@ class ApiPages:
             "model": model,
             "address": f"{_url(visit)}{model.path}/predict",
             "input": _pretty(model.example),
-            "snippets": _snippets(model, _url(visit), needs_key=needs_key),
-            "fields": list(_fields(model.app)),
+            "snippets": programs(model, _url(visit), needs_key=needs_key),
+            "fields": list(fields(model.app)),
             "facts": {name: fact.get("description", "") for name, fact in FACTS.items()},
             "errors": ERRORS,
             "needs_key": needs_key,
@@ -110,7 +110,8 @@ def _pretty(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
-def _snippets(model: Listed, url: str, *, needs_key: bool) -> list[Snippet]:
+def programs(model: Listed, url: str, *, needs_key: bool) -> list[Snippet]:
+    """Programs that ask a model, in several languages; none of one without an example."""
     if model.example is None:
         return []
     plain = json.dumps(model.example, ensure_ascii=False)
@@ -137,7 +138,8 @@ console.log(await answer.json());"""
     return Snippet("JavaScript", text, needs, _file(model) if is_long else "")
 
 
-def _fields(app: App) -> Iterator[Field]:
+def fields(app: App) -> Iterator[Field]:
+    """What a model takes, a field after the other."""
     for one in app.inputs:
         schema = one.schema()
         kind = schema.get("type", "one of" if "enum" in schema else "any JSON")
