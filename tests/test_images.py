@@ -6,7 +6,18 @@ from typing import Any
 import pytest
 
 from hotfire.errors import ImageError
-from hotfire.images import ACCOUNTS, DEFAULT, LINES, arm_uri, image_line, image_uri, is_gpu, line_of_uri
+from hotfire.images import (
+    ACCOUNTS,
+    DEFAULT,
+    LINES,
+    RAY,
+    arm_uri,
+    image_line,
+    image_uri,
+    is_gpu,
+    line_of_uri,
+    ray_uri,
+)
 
 
 def uri(**settings: Any) -> str:
@@ -134,3 +145,35 @@ def test_the_image_for_arm_of_the_same_line() -> None:
 )
 def test_an_image_that_is_not_there_for_arm(name: str) -> None:
     assert arm_uri(name) is None
+
+
+@pytest.mark.parametrize(
+    ("region", "instance_type", "public", "expected"),
+    [
+        ("us-east-1", "ml.m5.large", False, f"{HOST}/ray:serve-ml-sagemaker-cpu-v1"),
+        ("us-east-1", "ml.g5.xlarge", False, f"{HOST}/ray:serve-ml-sagemaker-cuda-v1"),
+        ("us-east-1", "", False, f"{HOST}/ray:serve-ml-sagemaker-cpu-v1"),
+        (
+            "cn-north-1",
+            "ml.m5.large",
+            False,
+            "727897471807.dkr.ecr.cn-north-1.amazonaws.com.cn/ray:serve-ml-sagemaker-cpu-v1",
+        ),
+        (
+            "us-east-1",
+            "",
+            True,
+            "public.ecr.aws/deep-learning-containers/ray:serve-ml-sagemaker-cpu-v1",
+        ),
+    ],
+)
+def test_the_ray_serve_image(region: str, instance_type: str, public: bool, expected: str) -> None:
+    found = ray_uri(region=region, instance_type=instance_type, public=public)
+    assert found == expected
+    assert line_of_uri(found) == RAY
+
+
+@pytest.mark.parametrize("instance_type", ["ml.c7g.large", "ml.inf2.xlarge"])
+def test_the_ray_serve_image_does_not_run_on_every_processor(instance_type: str) -> None:
+    with pytest.raises(ImageError, match=f"does not run on {instance_type}"):
+        ray_uri(region="us-east-1", instance_type=instance_type)

@@ -28,6 +28,7 @@ def predict_fn(data, model): ...
 """
 
 Files = Mapping[str, str]
+RAY: Mapping[str, Any] = {"serving": "ray"}
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ CASES = (
         {"framework_version": "2.3"},
     ),
     Case("pins", pinned("numpy==1.23.5"), pinned("numpy==1.26.4"), line=2),
+    Case("pins", pinned("numpy==2.0.1"), pinned("numpy==2.2.0"), RAY, RAY, line=2),
     Case("pins", pinned("pandas==1.5.3"), pinned("pandas==1.5.3 ; python_version < '3.9'")),
     Case("pins", pinned("scikit_learn==1.2.0"), pinned("scikit_learn>=1.2.0")),
     Case(
@@ -170,6 +172,17 @@ CASES = (
         pinned("torch==2.6.0+cpu\ntorchmetrics==1.0"),
         severity="warning",
         line=2,
+    ),
+    Case("torch-pin", pinned("torch==2.6.0"), pinned("torch==2.10.0"), RAY, RAY, severity="warning"),
+    Case("standard-library", handler("import cgi"), handler("import cgi"), RAY, {}),
+    Case("missing-requirement", handler("import cv3"), handler("import transformers"), RAY, RAY),
+    Case(
+        "generator",
+        handler("def output_fn(answer, accept):\n    yield answer"),
+        handler("def output_fn(answer, accept):\n    return answer"),
+        RAY,
+        RAY,
+        severity="information",
     ),
     Case(
         "gpu-code",
@@ -224,6 +237,7 @@ CASES = (
         bad_settings={"instance_type": "ml.inf2.xlarge"},
         good_settings={"instance_type": "ml.inf2.xlarge", "image": "mine:1"},
     ),
+    Case("image", bad_settings={**RAY, "instance_type": "ml.c7g.large"}, good_settings=RAY),
     Case(
         "image-patches",
         bad_settings={"framework_version": "2.6.0"},

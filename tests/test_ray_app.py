@@ -11,11 +11,14 @@ import json
 import subprocess
 import sys
 import tarfile
+import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from itertools import pairwise
 from pathlib import Path
 from runpy import run_path
 from typing import Any
@@ -66,6 +69,7 @@ environments:
     aws_role: role
     instance_type: ml.g4dn.xlarge
     model_data_path: file://model.tar.gz
+    artifacts: [weights.txt]
     serving: ray
     ray: {num_replicas: 2, num_gpus: 0.5}
 """
@@ -91,7 +95,8 @@ def given(context):
     return context.get_request_header(0, "X-Amzn-SageMaker-Custom-Attributes")
 
 def facts(model):
-    return {"model": model, "pid": os.getpid(), "gpu": os.environ["CUDA_VISIBLE_DEVICES"], "cwd": os.getcwd()}
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return {"model": model, "pid": os.getpid(), "gpu": gpu, "cwd": os.getcwd()}
 
 def loop(model):
     return asyncio.run(asyncio.sleep(0, "a loop of its own"))
@@ -113,6 +118,10 @@ def broken(model):
 
 def end(model):
     raise SystemExit(3)
+"""
+BROKEN = """\
+def model_fn(model_dir):
+    raise RuntimeError("the weights are not there")
 """
 
 
@@ -171,9 +180,156 @@ def corpus(image: Any, deployed: Mapping[str, Any], tmp_path_factory: pytest.Tem
 
 @pytest.fixture(scope="module")
 def deployed(image: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What became of the applications that are deployed beside the image's own."""
+    """What became of the applications that are deployed beside the image's own, at paths of their names."""
     many = {"name": "corpus", "route_prefix": CORPUS, "import_path": "many:app"}
-    return image.deploy([many], ["corpus"])
+    quick = {"name": ray_settings.DEPLOYMENT, "health_check_period_s": 0.2}
+    folder = tmp_path_factory.mktemp("models")
+    others = [model("ending", HANDLER, quick, folder), model("broken", BROKEN, quick, folder)]
+    states: dict[str, Any] = image.deploy([many, *others], ["corpus", "ending", "broken"])
+    return states
+
+
+def model(name: str, handler: str, options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """An application of Serve's that has this handler."""
+    inside = folder / name / "code"
+    inside.mkdir(parents=True)
+    (inside / "serve.py").write_text(handler)
+    (inside.parent / "weights.txt").write_text(name)
+    args = {"model_dir": str(inside.parent), "environment": {"SAGEMAKER_PROGRAM": "serve.py"}}
+    return ray_settings.application(options, name=name, route_prefix=f"/{name}", args=args)
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def value(self) -> Any:
+        return json.loads(self.body)
+
+
+def ask(port: int, what: str, path: str = "/invocations", **headers: str) -> Told:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        answer = asked(connection, what, path, **headers)
+        return Told(answer.status, {name.lower(): one for name, one in answer.getheaders()}, answer.read())
+
+
+def asked(connection: HTTPConnection, what: str, path: str, **headers: str) -> HTTPResponse:
+    """An answer that is on its way."""
+    sent = {"Content-Type": "application/json", "Accept": "application/json"}
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request("POST", path, json.dumps(what), sent | more)
+    return connection.getresponse()
+
+
+def until(what: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait for it."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_what_is_packed_serves_in_the_image(image: Any) -> None:
+    told = ask(image.port, "facts", X_Amzn_SageMaker_Custom_Attributes="trace=1", X_Mine="1")
+    assert (told.status, told.headers["content-type"]) == (200, "application/json")
+    assert told.headers["x-amzn-sagemaker-custom-attributes"] == "trace=1"
+    assert "x-own" not in told.headers
+    assert told.value["model"] == "learned"
+    assert Path(told.value["cwd"]).name == "model"
+
+
+def test_the_image_is_well(image: Any) -> None:
+    with closing(HTTPConnection("127.0.0.1", image.port, timeout=60)) as connection:
+        connection.request("GET", "/ping")
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b"")
+
+
+def test_replicas_share_a_gpu_as_the_settings_say(image: Any) -> None:
+    seen: dict[int, str] = {}
+
+    def both() -> bool:
+        told = ask(image.port, "facts").value
+        seen[told["pid"]] = told["gpu"]
+        return len(seen) == 2
+
+    until(both)
+    assert set(seen.values()) == {"0"}
+
+
+def test_what_a_handler_prints_is_in_the_log(image: Any) -> None:
+    until(lambda: "model_fn was given" in image.printed())
+
+
+def test_a_handler_may_run_an_event_loop(image: Any) -> None:
+    assert ask(image.port, "loop").value == "a loop of its own"
+
+
+def test_a_replica_answers_one_request_at_a_time(image: Any) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        told = [one.value for one in pool.map(lambda _: ask(image.port, "slow"), range(6))]
+    for pid in {pid for pid, _, _ in told}:
+        turns = sorted((begun, ended) for which, begun, ended in told if which == pid)
+        assert all(ended <= begun for (_, ended), (begun, _) in pairwise(turns))
+
+
+def test_parts_are_sent_as_they_come(image: Any) -> None:
+    go = Path(ask(image.port, "facts").value["cwd"]) / "go"
+    with closing(HTTPConnection("127.0.0.1", image.serve_port, timeout=60)) as connection:
+        answer = asked(connection, "parts", "/")
+        assert answer.read1() == b"one"
+        go.touch()
+        assert answer.read() == b"two"
+    # Before the next request of that replica is begun.
+    assert {ask(image.port, "facts").status for _ in range(4)} == {200}
+
+
+def test_the_server_of_the_image_sends_the_parts_at_once(image: Any) -> None:
+    (Path(ask(image.port, "facts").value["cwd"]) / "go").touch()
+    assert ask(image.port, "parts").body == b"onetwo"
+
+
+def test_a_client_that_leaves_in_the_middle_holds_nobody_up(image: Any) -> None:
+    go = Path(ask(image.port, "facts").value["cwd"]) / "go"
+    go.unlink(missing_ok=True)
+    with closing(HTTPConnection("127.0.0.1", image.serve_port, timeout=60)) as connection:
+        assert asked(connection, "parts", "/").read1() == b"one"
+    go.touch()
+    assert {ask(image.port, "facts").status for _ in range(4)} == {200}
+
+
+def test_an_answer_that_fails_in_the_middle_has_no_end(image: Any) -> None:
+    with closing(HTTPConnection("127.0.0.1", image.serve_port, timeout=60)) as connection:
+        answer = asked(connection, "broken", "/")
+        assert answer.read1() == b"one"
+        with pytest.raises((HTTPException, ConnectionError)):
+            answer.read()
+    until(lambda: "ValueError: in the middle" in image.printed())
+
+
+def test_a_replica_whose_handler_ends_it_is_replaced(image: Any, deployed: Mapping[str, Any]) -> None:
+    assert deployed["ending"]["status"] == "RUNNING", deployed
+    first = ask(image.serve_port, "facts", "/ending").value["pid"]
+    told = ask(image.serve_port, "end", "/ending")
+    assert (told.status, told.value["message"]) == (500, "Worker died.")
+
+    def replaced() -> bool:
+        told = ask(image.serve_port, "facts", "/ending")
+        return told.status == 200 and told.value["pid"] != first
+
+    until(replaced)
+
+
+def test_a_handler_that_cannot_load_says_so(deployed: Mapping[str, Any]) -> None:
+    told = deployed["broken"]
+    assert told["status"] == "DEPLOY_FAILED"
+    assert "RuntimeError: the weights are not there" in told["message"]
+    assert 'serve.py", line 2, in model_fn' in told["message"]
 
 
 def told(case: Case, body: bytes) -> bytes:
@@ -195,12 +351,15 @@ def told(case: Case, body: bytes) -> bytes:
 
 def passes_the_proxy(case: Case) -> bool:
     """Whether a handler is told all of it: there is no query, and no header but those that are passed on."""
-    names = [line.partition(b":")[0].lower() for line in case.sent.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]]
+    names = [
+        line.partition(b":")[0].lower() for line in case.sent.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+    ]
     others = set(names) - {b"host", b"content-length", b"content-type", b"accept"}
     return (
         case.setup.name not in ("context_args", "forms", "seen")
         and case.path == "/invocations"
         and names.count(b"content-type") == names.count(b"accept") == 1
+        and b" \r\n" not in case.sent  # which httpx refuses to pass on
         and not [name for name in others if not name.startswith(b"x-amzn-sagemaker-")]
     )
 
@@ -209,7 +368,7 @@ def from_the_proxy(case: Case) -> str:
     """The content type that an answer has there: there always is one, and text has a charset."""
     head = case.sent.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
     asked = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head)}
-    given = case.headers.get("content-type") or asked["accept"]
+    given = case.headers.get("content-type", asked["accept"])
     return f"{given}; charset=utf-8" if given.startswith("text/") and "charset=" not in given else given
 
 

@@ -208,6 +208,25 @@ def test_an_image_of_ones_own_is_taken_as_it_is() -> None:
     assert at_aws(image="me/news:1").create_model["PrimaryContainer"]["Image"] == "me/news:1"
 
 
+def test_ray_serve_has_an_image_of_awss_own() -> None:
+    goal = at_aws(serving="ray", framework_version=None)
+    host = "763104351884.dkr.ecr.eu-west-1.amazonaws.com"
+    assert goal.create_model["PrimaryContainer"]["Image"] == f"{host}/ray:serve-ml-sagemaker-cpu-v1"
+    assert "InferenceAmiVersion" not in goal.create_config["ProductionVariants"][0]
+
+
+def test_ray_serve_with_gpus_boots_what_has_their_driver() -> None:
+    goal = at_aws(serving="ray", instance_type="ml.g5.xlarge")
+    assert goal.create_model["PrimaryContainer"]["Image"].endswith("/ray:serve-ml-sagemaker-cuda-v1")
+    (variant,) = goal.create_config["ProductionVariants"]
+    assert variant["InferenceAmiVersion"] == "al2-ami-sagemaker-inference-gpu-3-1"
+
+
+def test_ray_serve_does_not_run_on_every_processor() -> None:
+    with pytest.raises(ConfigError, match=r"does not run on ml\.c7g\.large"):
+        at_aws(serving="ray", instance_type="ml.c7g.large")
+
+
 def test_another_image_is_another_model() -> None:
     assert at_aws(framework_version="2.5").model != at_aws().model
 
@@ -387,6 +406,12 @@ def test_a_container_is_of_awss_image_if_none_is_named() -> None:
 
 def test_a_container_with_gpus_is_of_the_image_for_them() -> None:
     assert "-gpu-" in container(instance_type="local_container_gpu")["Image"]
+
+
+def test_a_container_of_ray_serve_is_of_the_image_that_anybody_may_pull() -> None:
+    given = container(instance_type="local_container", serving="ray")
+    assert given["Image"] == "public.ecr.aws/deep-learning-containers/ray:serve-ml-sagemaker-cpu-v1"
+    assert container(instance_type="local_container_gpu", serving="ray")["Image"].endswith("-cuda-v1")
 
 
 def test_a_hosted_type_may_run_as_a_container_here() -> None:

@@ -6,6 +6,7 @@ and answers one request at a time.
 """
 
 import asyncio
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -27,7 +28,8 @@ DEPLOYMENT = "Model"
 SERVE_CONFIG = "config.yaml"
 """What lies at the root of the model data without being the model's."""
 
-_MODEL_DIR = "/opt/ml/model"
+_MODEL_DIR = "SM_MODEL_DIR"
+"""The variable by which the image names its `/opt/ml/model`."""
 _NEEDED = ("torch", "sagemaker_inference", "sagemaker_pytorch_serving_container")
 _OURS = frozenset({"connection", "content-length", "transfer-encoding"})
 """Headers that say how an answer is sent, which is not the handler's affair."""
@@ -42,8 +44,8 @@ class Ended(Exception):
 
 def app(args: Dict[str, Any]) -> "serve.Application":
     """The application; `model_dir` and `environment`, variables, where they are not the container's own."""
-    deployment = serve.deployment(name=DEPLOYMENT)(Model)
-    return deployment.bind(args.get("model_dir", _MODEL_DIR), args.get("environment", {}))
+    model_dir = args.get("model_dir") or os.environ[_MODEL_DIR]
+    return serve.deployment(name=DEPLOYMENT)(Model).bind(model_dir, args.get("environment", {}))
 
 
 class Model:

@@ -22,6 +22,7 @@ def main() -> None:
     told = arguments()
     path = [str(told.model), str(told.model / "code"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "RAY_USAGE_STATS_ENABLED": "0"}
+    environment["SM_MODEL_DIR"] = str(told.model)
 
     def run(program: str, *arguments: str) -> None:
         command = [str(PROGRAMS / program), *arguments]

@@ -35,11 +35,7 @@ class Image:
         self._servers: list[subprocess.Popen[bytes]] = []
         self.port, self.serve_port, self._ray_port, client_port = free_ports(4)
         self._environment = {
-            **{
-                name: value
-                for name, value in os.environ.items()
-                if not name.startswith(_OF_THE_USER)
-            },
+            **{name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_USER)},
             **variables,
             # Every process of Ray's inherits it, so that none of them can hide.
             _MARK: self._mark,

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from hotfire_worker.ray_app import Model
+from hotfire_worker.ray_app import Model  # isort: skip
 from ray import serve
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,7 +17,7 @@ from starlette.responses import Response
 @serve.deployment
 class Many:
     def __init__(self) -> None:
-        import torch  # noqa: F401  # it, and what it brings, stays
+        import torch  # noqa: F401, I001  # it, and what it brings, stays
         from hotfire_worker.service import Service  # noqa: F401
 
         own = {name: value for name, value in os.environ.items() if not name.startswith("SAGEMAKER_")}

@@ -14,14 +14,18 @@ from hotfire.preflight.subject import CODE, Subject, listed
 from hotfire.tracing import Module
 
 _NEW_IN = {"zoneinfo": (3, 9), "graphlib": (3, 9), "tomllib": (3, 11)}
-_GONE_IN = {"binhex": (3, 11), "asynchat": (3, 12), "asyncore": (3, 12), "imp": (3, 12), "smtpd": (3, 12)}
 _STILL_THERE = frozenset(
     {
         *("aifc", "audioop", "cgi", "cgitb", "chunk", "crypt", "distutils", "imghdr", "mailcap", "msilib"),
         *("nis", "nntplib", "ossaudiodev", "pipes", "sndhdr", "spwd", "sunau", "telnetlib", "uu", "xdrlib"),
     }
 )
-"""Modules that newer Pythons than the images' have no more."""
+"""Modules that newer Pythons than those of most images have no more."""
+_GONE_IN = {
+    **{"binhex": (3, 11), "asynchat": (3, 12), "asyncore": (3, 12), "imp": (3, 12), "smtpd": (3, 12)},
+    # In place of distutils there is what setuptools brings.
+    **dict.fromkeys(_STILL_THERE - {"distutils"}, (3, 13)),
+}
 
 _BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
 
