@@ -264,6 +264,17 @@ async def test_a_full_disk_of_the_engine_is_one_clear_message(
     daemon.close()
 
 
+async def test_a_full_disk_of_the_regions_is_one_clear_message(
+    running_daemon: Any, mount: Callable[[str], Path], tmp_path: Path, printed: list[str]
+) -> None:
+    home = mount("64k,nr_inodes=2")
+    (home / "filler").touch()
+    host = ContainerHost(home, running_daemon.variables)
+    with pytest.raises(LoadFailed, match=r"cannot be written to: No space left on device\. Free space"):
+        await made_by(host, tmp_path, printed).start()
+    await host.close()
+
+
 async def test_a_container_that_is_not_healthy_any_more_is_replaced(
     client: Any,
     host: ContainerHost,

@@ -232,6 +232,13 @@ def test_a_container_that_is_deployed_takes_no_orders(
         connection.request("POST", "/_hotfire/load", b"{}", {"X-Hotfire-Secret": ""})
         assert connection.getresponse().status == 404
     assert developed.ask()["data"] == [1]
+
+    # One that cannot be loaded is not waited for until the start's time is over.
+    developed.edit("time.time_ns() + 0", "[][0]")
+    failed = developed.hotfire("deploy")
+    assert failed.returncode == 1
+    assert "IndexError: list index out of range" in failed.stderr
+    assert developed.ask()["data"] == [1]
     assert developed.hotfire("delete", "--yes").returncode == 0
 
 

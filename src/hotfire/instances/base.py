@@ -13,6 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from hotfire.errors import LoadFailed
 
+LOAD_FAILED = "Failed"
+"""The `status` that our server tells `/ping` of a model that cannot be loaded, with the `reason`."""
+
 Output = Callable[[str, str], None]
 """Takes the id of the request in hand (empty if there is none) and a line that was printed meanwhile."""
 

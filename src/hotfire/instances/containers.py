@@ -83,8 +83,14 @@ class ContainerHost:
         """What runs the containers. Raises EngineError."""
         async with self._connecting:
             if self._engine is None:
-                self._engine = await asyncio.to_thread(Engine.connect, self._variables)
-                (self._home / _MARK).touch()
+                engine = await asyncio.to_thread(Engine.connect, self._variables)
+                try:
+                    (self._home / _MARK).touch()
+                except OSError as error:
+                    engine.close()
+                    message = f"{self._home} cannot be written to: {error.strerror}"
+                    raise EngineError(message, "Free space there, or use another disk.") from error
+                self._engine = engine
         return self._engine
 
     async def claim(self, recipe: Recipe) -> Found | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 from hotfire.container_engine import Ending, Engine, Found, Recipe
 from hotfire.errors import EngineAway, EngineError, LoadFailed, PortTaken
+from hotfire.instances.base import LOAD_FAILED
 from hotfire.instances.connections import Connections, Disconnected
 
 SECONDS_TO_END = 30
@@ -73,16 +75,19 @@ class Running:
 
     async def is_healthy(self) -> bool:
         """Whether it answers /ping with 200, in the time that there is for that."""
+        return (await self._ping())[0] == 200
+
+    async def _ping(self) -> tuple[int, bytes]:
+        """What it answers to /ping; 0 is nothing in time."""
         try:
             async with asyncio.timeout(_SECONDS_TO_PING):
                 reply = await self._pings.ask("GET", "/ping")
                 try:
-                    await reply.read()
+                    return reply.status, await reply.read()
                 finally:
                     reply.close()
         except (Disconnected, TimeoutError):
-            return False
-        return reply.status == 200
+            return 0, b""
 
     async def over(self) -> Ending:
         """How it ended, when it has; who gives up waiting for that takes it from nobody else."""
@@ -131,8 +136,11 @@ class Running:
         raise AssertionError
 
     async def _until_healthy(self) -> None:
+        """Raises LoadFailed as soon as a server of ours says that its model cannot be loaded."""
         pauses = iter(_PAUSES)
-        while not await self.is_healthy():
+        while (said := await self._ping())[0] != 200:
+            if (reason := _reason(said[1])) is not None:
+                raise LoadFailed(reason, "\n".join(self._last))
             await asyncio.sleep(next(pauses, _PAUSES[-1]))
 
     def _failed(self, message: str) -> LoadFailed:
@@ -177,6 +185,18 @@ class Running:
     def _over(self, ending: Ending) -> None:
         if not self.ended.done():
             self.ended.set_result(ending)
+
+
+def _reason(body: bytes) -> str | None:
+    """Why a model cannot be loaded, as our own server says it to /ping; None of any other answer."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(said, dict) or said.get("status") != LOAD_FAILED:
+        return None
+    reason = said.get("reason")
+    return reason if isinstance(reason, str) else None
 
 
 def _lines(blocks: Iterator[bytes]) -> Iterator[str]:

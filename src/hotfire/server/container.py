@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hotfire.errors import DeadlineExceeded, InstanceError, LoadFailed, QueueFull
-from hotfire.instances.base import Answer, Instance, Request, failed_load
+from hotfire.instances.base import LOAD_FAILED, Answer, Instance, Request, failed_load
 from hotfire.instances.desk import FOUND_HEADER
 from hotfire.instances.settings import MAX_BYTES
 from hotfire.server.http import BREAK_OFF, INVALID, RAW_HEADERS, read_body, send_flow
@@ -61,6 +61,7 @@ class Container:
         self._streams = streams
         self._state = "loading"
         self._failure: Answer | None = None
+        self._reason = ""
         self._settled = asyncio.Event()
 
     async def load(self) -> None:
@@ -69,7 +70,7 @@ class Container:
             await self._instance.start()
         except LoadFailed as error:
             self._state = "failed"
-            self._failure = failed_load(error)
+            self._failure, self._reason = failed_load(error), error.message
             raise
         else:
             self._state = "healthy"
@@ -174,7 +175,9 @@ class Container:
     def _ping(self) -> Answer:
         if self._state == "healthy":
             return _json(200, {"status": "Healthy"})
-        return _json(503 if self._state == "loading" else 500, {"status": self._state.capitalize()})
+        if self._state == "loading":
+            return _json(503, {"status": "Loading"})
+        return _json(500, {"status": LOAD_FAILED, "reason": self._reason})
 
 
 _JSON = {"content-type": "application/json"}
