@@ -143,6 +143,13 @@ def own_docker(
         daemon.close()
 
 
+@pytest.fixture(scope="session")
+def ray_cluster(repository: Path, ray_python: Path) -> Iterator[Any]:
+    """A Ray cluster of several nodes: see `ray_cluster.py`."""
+    with run_path(str(repository / "tests" / "ray_cluster.py"))["running"](ray_python) as cluster:
+        yield cluster
+
+
 @pytest.fixture(scope="module")
 def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """A region for one module's tests, on a port and in a home of its own."""

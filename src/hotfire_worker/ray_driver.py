@@ -143,24 +143,42 @@ def sweep(home: str, key: str) -> None:
 
 
 def connect(session: str) -> None:
-    """Join the cluster that the region means. On a machine with several, Ray itself may find another."""
+    """Join the cluster that the region means."""
     import ray
 
-    for address in addresses():
-        found = ray.init(address=address, namespace="serve", log_to_driver=False)
-        if os.path.basename(found.address_info["session_dir"]) == session:
-            return
-        ray.shutdown()
-    raise SystemExit("hotfire: no Ray cluster of this machine is that of the session " + session)
+    # On a machine with several clusters, Ray itself may have a job join another than the one that runs it.
+    default = os.environ.pop("RAY_ADDRESS", "auto")
+    found = ray.init(address=own_address() or default, namespace="serve", log_to_driver=False)
+    if os.path.basename(found.address_info["session_dir"]) != session:
+        raise SystemExit("hotfire: this job joined another cluster than the one that runs it")
 
 
-def addresses() -> Iterator[str]:
-    """Where Ray says that it is, then all of this machine that it knows of."""
-    first = os.environ.pop("RAY_ADDRESS", "auto")
-    yield first
-    from ray._private.services import find_gcs_addresses
+def own_address() -> str:
+    """The address of the cluster whose job this is, as the node that began it was told; empty if unknown."""
+    sign = b"--gcs-address="
+    try:
+        raylet = next(filter(None, map(raylet_of, ancestors())), b"")
+        with open(os.path.join(b"/proc", raylet, b"cmdline"), "rb") as file:
+            given = [word[len(sign) :] for word in file.read().split(b"\0") if word.startswith(sign)]
+    except OSError:
+        return ""
+    return given[0].decode() if given else ""
 
-    yield from sorted(set(find_gcs_addresses()) - {first})
+
+def ancestors() -> Iterator[bytes]:
+    """The ids of the processes above this one, the nearest first."""
+    process = b"%d" % os.getppid()
+    while int(process) > 1:
+        yield process
+        with open(os.path.join(b"/proc", process, b"stat"), "rb") as file:
+            process = file.read().rpartition(b")")[2].split()[1]
+
+
+def raylet_of(process: bytes) -> bytes:
+    """The id of the node's own process that began this one; empty if none did."""
+    with open(os.path.join(b"/proc", process, b"environ"), "rb") as file:
+        given = dict(part.partition(b"=")[::2] for part in file.read().split(b"\0"))
+    return given.get(b"RAY_RAYLET_PID", b"")
 
 
 def deploy(url: str) -> None:

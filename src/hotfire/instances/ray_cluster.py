@@ -81,10 +81,6 @@ class RayCluster:
         told = await self._ask("GET", f"{_JOBS}{job}/logs")
         return str(told.get("logs") or "")
 
-    async def forget(self, job: str) -> None:
-        """Take a job that is over off the cluster's list."""
-        await self._ask("DELETE", f"{_JOBS}{job}")
-
     async def lines(self, actor: str, suffix: str, last: int) -> AsyncIterator[str]:
         """What an actor prints to `out` or `err`, as it comes, after the last so many lines (-1: all)."""
         query = urlencode({"actor_id": actor, "suffix": suffix, "lines": last, "interval": 0.2})

@@ -7,7 +7,6 @@ deployed in its way, and what it needs of code lies in the head node's memory on
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import ipaddress
 import json
@@ -131,15 +130,10 @@ class RaySite:
         # Straight to the region, whatever proxy the cluster has for the world.
         fetch = f"import urllib.request as u; exec(u.build_opener(u.ProxyHandler({{}})).open({url!r}).read())"
         job = await self.cluster.submit(shlex.join(["python3", "-c", fetch, *arguments]))
-        try:
-            while not (state := await self.cluster.job(job)).is_over:
-                await asyncio.sleep(_PAUSE)
-            if state.status != "SUCCEEDED":
-                printed = await self.cluster.output(job) or state.message
-                raise ClusterError(*self._explained(printed))
-        finally:
-            with contextlib.suppress(ClusterError):
-                await self.cluster.forget(job)
+        while not (state := await self.cluster.job(job)).is_over:
+            await asyncio.sleep(_PAUSE)
+        if state.status != "SUCCEEDED":
+            raise ClusterError(*self._explained(await self.cluster.output(job) or state.message))
 
     def _explained(self, printed: str) -> tuple[str, str]:
         """A message and an advice for a job that failed."""

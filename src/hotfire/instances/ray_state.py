@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ _NO_REPLICA = "failed to start"
 """In Serve's message about a deployment, from the first try on."""
 _LOST = ("DEPLOY_FAILED", "DELETING")
 _LONGEST_REASON = 500
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,10 @@ class Application:
         for message in self.messages:
             if _NO_REPLICA not in message:
                 continue
-            _, is_ours, trace = message.partition(f"{FAILED}\n")
+            _, is_ours, trace = _COLOUR.sub("", message).partition(f"{FAILED}\n")
             lines = [line for line in (trace if is_ours else message).splitlines() if line.strip()]
+            if is_ours and lines[0].startswith("ray::"):  # which Ray writes in its place
+                lines[0] = "Traceback (most recent call last):"
             return LoadFailed(lines[-1].strip()[:_LONGEST_REASON], "\n".join(lines))
         return LoadFailed(self.reason or "Ray Serve gave it up") if self.is_lost else None
 

@@ -1,0 +1,383 @@
+"""A Ray cluster for real: applications of Serve as instances, and what a dashboard may answer instead."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from hotfire.errors import ClusterAway, ClusterError, DeadlineExceeded, LoadFailed, QueueFull, StreamBroken
+from hotfire.instances.base import Cluster, Request, Spec
+from hotfire.instances.ray import RayInstance
+from hotfire.instances.ray_cluster import RayCluster
+from hotfire.instances.ray_files import RayFiles, Shelf
+from hotfire.instances.ray_host import RayHost, clear
+from hotfire.instances.ray_site import RaySite
+from hotfire.instances.ray_state import serving
+
+pytestmark = pytest.mark.anyio
+
+HANDLER = """
+import json, os, time
+
+def model_fn(model_dir):
+    print("loaded", os.environ["MINE"], flush=True)
+    return open(os.path.join(model_dir, "weights")).read()
+
+def input_fn(body, content_type):
+    return json.loads(body or b"null")
+
+def predict_fn(data, model, context):
+    if data == "fail":
+        raise KeyError("age")
+    if data == "sleep":
+        time.sleep(1)
+    context.set_response_header(0, "X-Amzn-SageMaker-Custom-Attributes", "seen")
+    sent = context.get_request_header(0, "X-Amzn-SageMaker-Custom-Attributes")
+    return {"data": data, "model": model, "sent": sent}
+
+def parts(data):
+    yield "one "
+    time.sleep(0.3)
+    if data == "break":
+        raise ValueError("in the middle")
+    yield "two"
+
+def output_fn(prediction, accept):
+    data = prediction["data"]
+    return parts(data) if data in ("parts", "break") else json.dumps(prediction)
+"""
+SECONDS = 60.0
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("model"), HANDLER)
+
+
+def written(folder: Path, handler: str) -> Path:
+    (folder / "code").mkdir()
+    (folder / "code" / "inference.py").write_text(handler)
+    (folder / "weights").write_text("w")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def printed() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def spec(ray_cluster: Any, model: Path) -> Spec:
+    options = {"name": "Model", "max_queued_requests": 2, "ray_actor_options": {"num_cpus": 0.5}}
+    return Spec(
+        "AllTraffic/i-1",
+        model,
+        {"MINE": "1", "SAGEMAKER_PROGRAM": "inference.py"},
+        Path("/none"),
+        SECONDS,
+        endpoint="tiny",
+        cluster=Cluster(ray_cluster.address, options),
+    )
+
+
+@pytest.fixture(scope="module")
+async def host(ray_cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RayHost]:
+    home = tmp_path_factory.mktemp("home")
+    host = RayHost(home, {})
+    yield host
+    await host.close()
+    assert ours(ray_cluster) == []
+    assert json.loads((home / "ray.json").read_text())["ports"] == {}
+
+
+@pytest.fixture(scope="module")
+async def instance(host: RayHost, spec: Spec, printed: list[str]) -> AsyncIterator[RayInstance]:
+    """One that serves; to bring it up takes its time."""
+    instance = host.instance(spec, lambda request, line: printed.append(line))
+    await instance.start()
+    yield instance
+    await instance.stop()
+
+
+def ours(cluster: Any) -> list[str]:
+    return sorted(name for name in cluster.applications() if name.startswith("hotfire-"))
+
+
+def request(data: Any = None, limit: float = SECONDS, **headers: str) -> Request:
+    return Request("r", {"Content-Type": "application/json", **headers}, json.dumps(data).encode(), limit)
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SECONDS):
+        while not happened():
+            await asyncio.sleep(0.05)
+
+
+async def test_a_model_answers_and_prints(instance: RayInstance, printed: list[str]) -> None:
+    answer = await instance.invoke(request([1], **{"X-Amzn-SageMaker-Custom-Attributes": "a=b"}))
+    assert (answer.status, json.loads(answer.body)) == (200, {"data": [1], "model": "w", "sent": "a=b"})
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    assert headers["x-amzn-sagemaker-custom-attributes"] == "seen"
+    assert headers["content-type"] == "application/json"
+    assert "x-hotfire-replica" not in headers
+    await until(lambda: "loaded 1" in printed)
+
+
+async def test_what_a_handler_answers_by_an_error_is_passed_on(
+    instance: RayInstance, printed: list[str]
+) -> None:
+    answer = await instance.invoke(request("fail"))
+    assert answer.status == 500
+    assert b"KeyError: 'age'" in answer.body
+
+
+async def test_an_answer_in_parts(instance: RayInstance) -> None:
+    answer = await instance.stream(request("parts"))
+    assert (answer.status, answer.body, instance.load) == (200, b"one ", 1)
+    assert answer.rest is not None
+    assert [part async for part in answer.rest] == [b"two"]
+    assert instance.load == 0
+    assert (await instance.invoke(request("parts"))).body == b"one two"
+
+
+async def test_an_answer_that_breaks_off(instance: RayInstance) -> None:
+    answer = await instance.stream(request("break"))
+    assert answer.rest is not None
+    with pytest.raises(StreamBroken):
+        await anext(answer.rest)
+    assert instance.load == 0
+
+
+async def test_an_answer_that_does_not_come_in_time(instance: RayInstance) -> None:
+    with pytest.raises(DeadlineExceeded):
+        await instance.invoke(request("sleep", limit=0.2))
+    assert (await instance.invoke(request())).status == 200
+
+
+async def test_a_full_queue_throttles(instance: RayInstance) -> None:
+    asked = [asyncio.ensure_future(instance.invoke(request("sleep"))) for _ in range(30)]
+    done = await asyncio.gather(*asked, return_exceptions=True)
+    refused = [one for one in done if isinstance(one, QueueFull)]
+    answered = [one for one in done if not isinstance(one, BaseException)]
+    assert refused
+    assert {one.status for one in answered} == {200}
+    assert len(refused) + len(answered) == 30
+
+
+async def test_one_that_somebody_ends_is_made_anew(
+    instance: RayInstance, host: RayHost, ray_cluster: Any, printed: list[str]
+) -> None:
+    (before,) = ours(ray_cluster)
+    site = await host.site(ray_cluster.address)
+    await site.delete(before)
+    await until(lambda: "hotfire: the application is gone from the cluster" in printed)
+    assert (await instance.invoke(request([2]))).status == 200
+    (after,) = ours(ray_cluster)
+    assert after != before
+
+
+async def test_a_handler_that_cannot_load(
+    host: RayHost, spec: Spec, tmp_path: Path, ray_cluster: Any, printed: list[str]
+) -> None:
+    before = ours(ray_cluster)
+    broken = written(
+        tmp_path, HANDLER.replace("return open", 'raise ValueError("no weights")\n    return open')
+    )
+    instance = host.instance(replace(spec, model_dir=broken), lambda request, line: printed.append(line))
+    with pytest.raises(LoadFailed) as failure:
+        await instance.start()
+    assert failure.value.message == "ValueError: no weights"
+    assert failure.value.trace.startswith("Traceback (most recent call last):\n")
+    assert 'raise ValueError("no weights")' in failure.value.trace
+    assert "ray/serve" not in failure.value.trace
+    await instance.stop()
+    assert ours(ray_cluster) == before
+
+
+async def test_what_does_not_fit_the_cluster(host: RayHost, spec: Spec, ray_cluster: Any) -> None:
+    before = ours(ray_cluster)
+    assert spec.cluster is not None
+    cluster = replace(spec.cluster, options={"name": "Model", "ray_actor_options": {"num_gpus": 1}})
+    instance = host.instance(replace(spec, cluster=cluster, startup_timeout=8), lambda request, line: None)
+    with pytest.raises(LoadFailed, match="the application was not up within 8 s"):
+        await instance.start()
+    await instance.stop()
+    assert ours(ray_cluster) == before
+
+
+async def test_a_region_finds_what_the_one_before_it_has_left(
+    spec: Spec, ray_cluster: Any, tmp_path: Path
+) -> None:
+    before = set(ours(ray_cluster))
+    left = RayHost(tmp_path, {})
+    wanted, unwanted = (replace(spec, endpoint=name) for name in ("wanted", "unwanted"))
+    made = [left.instance(one, lambda request, line: None) for one in (wanted, unwanted)]
+    await asyncio.gather(*(one.start() for one in made))
+    names = set(ours(ray_cluster)) - before
+    # As after a kill: the listener is gone, nobody looks on, nothing is ended.
+    site = await left.site(ray_cluster.address)
+    site.close()
+    for one in made:
+        assert one._watching is not None
+        one._watching.cancel()
+
+    printed: list[str] = []
+    host = RayHost(tmp_path, {})
+    host.open()
+    heir = host.instance(wanted, lambda request, line: printed.append(line))
+    await heir.start()
+    assert printed == ["hotfire: the application that was there serves on"]
+    assert (await heir.invoke(request())).status == 200
+    kept = set(ours(ray_cluster)) - before
+    assert kept == {name for name in names if "-wanted-" in name}
+    # And once more, where nobody starts again.
+    assert heir._watching is not None
+    heir._watching.cancel()
+    (await host.site(ray_cluster.address)).close()
+    await asyncio.to_thread(clear, tmp_path, {})
+    assert set(ours(ray_cluster)) == before
+    for one in (*made, heir):
+        await settled(one)
+
+
+async def settled(instance: RayInstance) -> None:
+    """Leave no task of an instance that nobody stops."""
+    tasks = [task for pair in instance._readers.values() for task in pair]
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+@contextmanager
+def dashboard(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
+    """What answers so at each path, and 404 at others; its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, text = answers.get(self.path, (404, ""))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ({}, "is not the dashboard of a Ray cluster"),
+        ({"/api/version": (200, "<html>")}, "is not the dashboard of a Ray cluster"),
+        (
+            {"/api/version": (200, '{"ray_version": "2.9.3"}')},
+            "runs Ray 2.9.3; Hotfire needs 2.54 or newer",
+        ),
+        ({"/api/version": (401, "Unauthorized")}, "wants a token"),
+    ],
+)
+async def test_what_answers_is_no_cluster_that_would_do(answers: Any, said: str) -> None:
+    with dashboard(answers) as address:
+        cluster = RayCluster(address)
+        with pytest.raises(ClusterError, match=said) as failure:
+            await cluster.session()
+        cluster.close()
+    assert failure.value.advice
+    assert not isinstance(failure.value, ClusterAway)
+
+
+async def test_a_cluster_without_serve() -> None:
+    with dashboard({"/api/serve/applications/": (501, "Serve dependencies are not installed.")}) as address:
+        cluster = RayCluster(address)
+        with pytest.raises(ClusterError, match="has no Ray Serve"):
+            await cluster.serving()
+        cluster.close()
+
+
+async def test_no_cluster(tmp_path: Path) -> None:
+    with dashboard({}) as address:
+        pass
+    host = RayHost(tmp_path, {})
+    spec = Spec("AllTraffic/i-1", tmp_path, {}, Path("/none"), SECONDS, cluster=Cluster(address))
+    instance = host.instance(spec, lambda request, line: None)
+    with pytest.raises(LoadFailed, match=f"no Ray cluster answers at {address}") as failure:
+        await instance.start()
+    assert "http://HEAD:8265" in failure.value.message
+    await instance.stop()
+    await host.close()
+
+
+@pytest.mark.parametrize(
+    ("listens", "address", "ways"),
+    [
+        ("0.0.0.0", "http://10.0.0.1:8265", {("10.0.0.1", 8000), ("10.0.0.2", 8000)}),
+        ("127.0.0.1", "http://localhost:8265", {("127.0.0.1", 8000)}),
+        ("127.0.0.1", "http://10.0.0.1:8265", None),
+    ],
+)
+async def test_where_requests_go(listens: str, address: str, ways: Any) -> None:
+    proxies = {name: {"node_ip": f"10.0.0.{name}", "status": "HEALTHY"} for name in "12"}
+    proxies["3"] = {"node_ip": "10.0.0.3", "status": "UNHEALTHY"}
+    told = {"http_options": {"host": listens, "port": 8000}, "proxies": proxies, "applications": {}}
+    files = RayFiles("127.0.0.1", 0, "secret")
+    site = RaySite(RayCluster(address), files, "session")
+    try:
+        if ways is None:
+            with pytest.raises(ClusterError, match="listens on its nodes' loopback alone"):
+                site.ways(serving(told))
+        else:
+            assert set(site.ways(serving(told))) == ways
+    finally:
+        site.close()
+
+
+def test_only_who_knows_the_secret_fetches(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"w" * 100_000)
+    files = RayFiles("127.0.0.1", 0, "secret")
+    try:
+        files.put("app", Shelf({"model/a b": tmp_path / "weights", "order": b"{}"}))
+        url = files.url("app")
+        with urlopen(f"{url}/model/a%20b", timeout=10) as answer:
+            assert answer.read() == b"w" * 100_000
+        for wrong in (f"{url}/other", url.replace("secret", "guess") + "/order", f"{url}/../order"):
+            with pytest.raises(HTTPError, match="404") as refused:
+                urlopen(wrong, timeout=10)
+            refused.value.close()
+        files.drop("app")
+        with pytest.raises(HTTPError, match="404") as refused:
+            urlopen(f"{url}/order", timeout=10)
+        refused.value.close()
+    finally:
+        files.close()
+
+
+def test_a_port_that_is_taken_is_another() -> None:
+    first = RayFiles("127.0.0.1", 0, "secret")
+    second = RayFiles("127.0.0.1", first.port, "secret")
+    assert second.port not in (0, first.port)
+    first.close()
+    second.close()
