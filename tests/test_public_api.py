@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from hotfire.address import Exposure, Key
 from hotfire.app_inputs import Input, Kind
 from hotfire.app_schema import App, Body, Output, Shown
+from hotfire.console.openapi import ERRORS
 from hotfire.console.predictions import MOST_BYTES
 from hotfire.console.public import PublicApi
 from hotfire.errors import ModelError, ServiceError, Throttling, ValidationError
@@ -587,3 +589,23 @@ def test_a_bug_of_ours_is_answered_as_json(api: Api, models: Echo) -> None:
     models.answer = RuntimeError("ours")
     status, told = api.predict("news", "a")
     assert (status, told["error"]["code"], "ours" in json.dumps(told)) == (500, "internal", False)
+
+
+def test_every_code_is_documented(repository: Path) -> None:
+    documented = {
+        (int(status), tuple(re.findall(r"`(\w+)`", codes)))
+        for status, codes in re.findall(
+            r"^\| (\d{3}) \| ([^|]*) \|", (repository / "docs" / "public-api.md").read_text(), re.MULTILINE
+        )
+    }
+    assert documented == {(one.status, one.codes) for one in ERRORS}
+
+
+def test_every_code_that_is_answered_is_one_of_these(repository: Path) -> None:
+    source = "".join(
+        (repository / "src" / "hotfire" / name).read_text()
+        for name in ("console/public.py", "console/predictions.py", "server/guests.py")
+    )
+    answered = {(int(status), code) for status, code in re.findall(r'ApiError\(\s*(\d{3}), "(\w+)"', source)}
+    answered |= {(int(status), code) for code, status in re.findall(r'\("(\w+)", (\d{3})\)', source)}
+    assert answered == {(one.status, code) for one in ERRORS for code in one.codes}
