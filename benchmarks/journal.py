@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from report import Report, Row, parser
 from serving import ECHO, Load, Wrk, handler_project, hotfire, template
 
@@ -28,15 +29,31 @@ CONNECTIONS = 8
 
 
 @dataclass(frozen=True)
-class Side:
-    """A region: the load on it, and the addresses of its endpoints."""
+class Seen:
+    """What wrk saw, and the processor time of the region's process for a request, in microseconds."""
 
+    load: Load
+    processor: float
+
+
+@dataclass(frozen=True)
+class Side:
+    """A region: its process, the load on it for so many seconds, and the addresses of its endpoints."""
+
+    process: psutil.Process
+    seconds: float
     wrk: Wrk
     urls: dict[str, str]
 
-    def load(self, name: str) -> Load:
+    def load(self, name: str) -> Seen:
         """Put the load on an endpoint."""
-        return self.wrk(self.urls[name], CONNECTIONS)
+        before = self._processor()
+        load = self.wrk(self.urls[name], CONNECTIONS)
+        return Seen(load, (self._processor() - before) / (load.rate * self.seconds) * 1e6)
+
+    def _processor(self) -> float:
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
 
 
 @contextlib.contextmanager
@@ -54,7 +71,8 @@ def region(folder: Path, requests: int, seconds: float) -> Iterator[Side]:
         model = DeployEnv(config=project / "config.yml").setting("model_name")
         names = {"template": model, "echo": "echo"}
         urls = {name: f"{address.url}/endpoints/{one}/invocations" for name, one in names.items()}
-        yield Side(Wrk(folder, seconds, address.key.access_key), urls)
+        wrk = Wrk(folder, seconds, address.key.access_key)
+        yield Side(psutil.Process(address.pid), seconds, wrk, urls)
     finally:
         environment = {**os.environ, "HOTFIRE_HOME": str(home)}
         subprocess.run([sys.executable, "-m", "hotfire", "down"], env=environment, check=True)
@@ -71,7 +89,7 @@ def main() -> None:
         region(Path(top) / "on", 10_000, given.seconds) as on,
         region(Path(top) / "off", 0, given.seconds) as off,
     ):
-        loads: dict[str, list[tuple[Load, Load]]] = {"template": [], "echo": []}
+        loads: dict[str, list[tuple[Seen, Seen]]] = {"template": [], "echo": []}
         for number in range(given.rounds):
             for name, pairs in loads.items():
                 # Whichever comes first may be the luckier: they take turns in that, too.
@@ -85,11 +103,15 @@ def main() -> None:
     report.finish(given.json)
 
 
-def tell(report: Report, loads: dict[str, list[tuple[Load, Load]]]) -> None:
+def tell(report: Report, seen: dict[str, list[tuple[Seen, Seen]]]) -> None:
     """What was measured, and the ratios of what was measured in one round."""
-    errors = sum(load.errors for pairs in loads.values() for pair in pairs for load in pair)
+    errors = sum(one.load.errors for pairs in seen.values() for pair in pairs for one in pair)
     report.add(Row("answers that were errors", [errors], at_most=0))
-    for name, pairs in loads.items():
+    for name, found in seen.items():
+        added = [on.processor - off.processor for on, off in found]
+        report.add(Row(f"{name}: processor, not recorded", [off.processor for _, off in found], "us"))
+        report.add(Row(f"{name}: processor added", added, "us"))
+        pairs = [(on.load, off.load) for on, off in found]
         report.add(Row(f"{name}, recorded", [on.rate for on, _ in pairs], "/s"))
         report.add(Row(f"{name}, not recorded", [off.rate for _, off in pairs], "/s"))
         report.add(Row(f"{name}: p50 added", [on.p50 - off.p50 for on, off in pairs], "ms"))

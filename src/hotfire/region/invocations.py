@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any, Literal, NamedTuple, Self, TypeVar, get_args
 
 from hotfire.errors import StoreError, UsageError
@@ -62,7 +63,11 @@ _MIGRATIONS = (
 )
 _SCALARS = "id, request, time, endpoint, variant, version, via, status, error, message, seconds, first"
 _REST = "has_bodies, sent_size, answer_size, times, sent_headers, answer_headers, findings"
-_INSERT = f"INSERT INTO requests VALUES ({', '.join('?' * 23)})"
+_ROW = f"({', '.join('?' * 23)})"
+_AT_A_TIME = 40
+"""Rows of one statement. Each statement lets go of the interpreter and must get it back, which the event loop
+has meanwhile; an older SQLite takes no more than 999 values.
+"""
 _CLASSES = {"none": (0, 0), "2xx": (200, 299), "3xx": (300, 399), "4xx": (400, 499), "5xx": (500, 599)}
 _log = logging.getLogger("hotfire.region")
 
@@ -324,7 +329,8 @@ class Invocations:
         before = {kind: _Kept(kept.requests, kept.size) for kind, kept in self._kept.items()}
         try:
             with self._database.transaction() as database:
-                database.executemany(_INSERT, self._rows(batch))
+                for begin in range(0, len(batch), _AT_A_TIME):
+                    self._insert(database, batch[begin : begin + _AT_A_TIME])
                 database.execute("UPDATE given SET last = ?", (batch[-1].id,))
                 self._evict()
         except StoreError as error:
@@ -336,14 +342,15 @@ class Invocations:
         else:
             self._is_failing = False
 
-    def _rows(self, batch: Iterable[Record]) -> Iterator[tuple[Any, ...]]:
-        """As they are written. One by one, so that the event loop is never kept from running for long."""
+    def _insert(self, database: Connection, batch: Sequence[Record]) -> None:
+        values: list[Any] = []
         for record in batch:
             row, weight = _row(record)
             kept = self._kept[bool(record.error)]
             kept.requests += 1
             kept.size += weight
-            yield row
+            values.extend(row)
+        database.execute(f"INSERT INTO requests VALUES {', '.join([_ROW] * len(batch))}", values)
 
     def _count(self) -> dict[bool, _Kept]:
         found = {False: _Kept(), True: _Kept()}
