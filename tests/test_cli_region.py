@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import psutil
 import pytest
 
 from hotfire import address
-from hotfire.cli.region import EXPORTED, export_lines
+from hotfire.cli.region import EXPORTED, export_lines, origins_of, up
 from hotfire.environment import home
 
 
@@ -140,3 +141,36 @@ def test_env_without_a_region_prints_nothing_to_evaluate() -> None:
 
 def test_exports_are_quoted() -> None:
     assert export_lines({"A": "it's $HOME", "B": ""}) == "export A='it'\"'\"'s $HOME'\nexport B=''"
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://app.example", "https://app.example"),
+        ("HTTPS://App.Example:443", "https://app.example"),
+        ("http://localhost:80", "http://localhost"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+    ],
+)
+def test_an_origin_is_written_as_browsers_send_it(given: str, origin: str) -> None:
+    option = click.Option(["--allow-origin"])
+    assert origins_of(click.Context(up), option, (given,)) == (origin,)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "*",
+        "null",
+        "app.example",
+        "https://app.example/",
+        "https://*.example",
+        "https://a@b",
+        "ftp://a",
+        "https://",
+    ],
+)
+def test_what_is_no_origin_is_told(given: str) -> None:
+    with pytest.raises(click.BadParameter, match="is no origin of a web page"):
+        origins_of(click.Context(up), click.Option(["--allow-origin"]), (given,))

@@ -32,6 +32,7 @@ from hotfire.server.guests import Guests
 KEY = Key("HOTFIREABCDEFGHIJKLM", "secret")
 HOST = "127.0.0.1:4774"
 LOCAL = Exposure()
+LOCAL_NAMES = ("localhost:4774", "[::1]:4774", "127.0.0.2:4774")
 PAGE = "https://app.example"
 TRACEBACK = "Traceback (most recent call last):\n  File secret.py"
 
@@ -125,7 +126,7 @@ class Api:
     def __init__(
         self, api: PublicApi, keys: ApiKeys, visitors: Visitors, exposure: Exposure, is_here: bool
     ) -> None:
-        names = frozenset({HOST, "localhost:4774", "[::1]:4774", "models.example"})
+        names = frozenset({HOST, *LOCAL_NAMES, "10.0.0.1:4774", "models.example"})
         gate = Gate(KEY, names, origins=exposure.origins)
         self._api, self._door = (
             api,
@@ -359,7 +360,7 @@ def test_programs_of_this_machine_need_no_key(api: Api) -> None:
     assert api.get("/api/models")[0] == 200
 
 
-@pytest.mark.parametrize("host", ["localhost:4774", "[::1]:4774"])
+@pytest.mark.parametrize("host", LOCAL_NAMES)
 def test_the_loopback_has_several_names(api: Api, host: str) -> None:
     assert api.get("/api/models", host=host)[0] == 200
 
@@ -368,6 +369,7 @@ def test_the_loopback_has_several_names(api: Api, host: str) -> None:
     "headers",
     [
         {"host": "models.example"},
+        {"host": "10.0.0.1:4774"},
         {"x_forwarded_for": "10.0.0.1"},
         {"forwarded": "for=10.0.0.1"},
         {"via": "1.1 proxy"},

@@ -48,7 +48,7 @@ def ip(context: click.Context, option: click.Parameter, value: str | None) -> st
         raise click.BadParameter(message, context, option) from error
 
 
-def _origins(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+def origins_of(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """A callback: origins of web pages, as browsers send them."""
     return tuple(_origin(context, option, value) for value in values)
 
@@ -59,7 +59,8 @@ def _origin(context: click.Context, option: click.Parameter, value: str) -> str:
     parts = urlsplit(value)
     origin = f"{parts.scheme}://{parts.netloc}".lower()
     usual = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
-    if parts.scheme not in ("http", "https") or value.lower() != origin or "@" in origin or "*" in origin:
+    is_one = parts.scheme in ("http", "https") and parts.hostname and value.lower() == origin
+    if not is_one or {"@", "*"} & set(origin):
         message = f"{value!r} is no origin of a web page: it is written like https://app.example"
         raise click.BadParameter(message, context, option)
     return origin.removesuffix(usual)  # which browsers leave out
@@ -86,7 +87,7 @@ def _origin(context: click.Context, option: click.Parameter, value: str) -> str:
     "--allow-origin",
     "origins",
     multiple=True,
-    callback=_origins,
+    callback=origins_of,
     metavar="ORIGIN",
     help="Let web pages of this origin ask the public API: https://app.example.",
 )

@@ -99,6 +99,7 @@ def _show(output: Output, name: str, links: list[str], key: str) -> None:
     if output.is_terminal:
         for line in _picture(first):
             output.say(f"  {output.paint(line, fg='bright_white', bg='black')}")
+        output.say()
     for link in others:
         output.say(f"  or {link}\n")
     output.say("Whoever has this link sees the model's page and may ask its API, and nothing else. What is")
@@ -115,5 +116,4 @@ def _picture(text: str) -> Iterator[str]:
 
     drawn = io.StringIO()
     segno.make(text, error="l").terminal(out=drawn, border=2, compact=True)
-    yield from drawn.getvalue().splitlines()
-    yield ""
+    yield from drawn.getvalue().rstrip("\n").splitlines()

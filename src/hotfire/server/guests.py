@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from ipaddress import ip_address
 from typing import Protocol
 
 from hotfire.errors import ApiError
 from hotfire.region.visitor import Visitor
 from hotfire.server.gate import Gate
 
-_NAMES_OF_THE_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _PROXIED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 """Headers of a proxy, behind which is who knows whom."""
 
@@ -117,5 +117,12 @@ def key_needed(advice: str) -> ApiError:
 
 def _asks_itself(headers: Mapping[str, str]) -> bool:
     """Whether a request of this machine is meant for it, and comes through no proxy that says so."""
-    name = headers.get("host", "").lower().rpartition(":")[0]
-    return name in _NAMES_OF_THE_LOOPBACK and not any(header in headers for header in _PROXIED)
+    name = headers.get("host", "").lower().rpartition(":")[0].strip("[]")
+    return _is_loopback(name) and not any(header in headers for header in _PROXIED)
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
