@@ -47,6 +47,7 @@ def test_every_key_of_the_configuration_is_documented(repository: Path) -> None:
         "docs/init.md",
         "docs/dev.md",
         "docs/containers.md",
+        "docs/image.md",
         "docs/public-api.md",
     ],
 )

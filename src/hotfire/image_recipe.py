@@ -45,7 +45,8 @@ FROM {base} AS libraries
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_NO_INDEX
-ENV PYTHONHASHSEED=0 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+ENV PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 \\
+    PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 {own_files}COPY requirements.txt build.txt /build/
 RUN python3 -m venv /build/pip \\
  && python3 -m venv --without-pip /opt/hotfire \\
@@ -71,7 +72,8 @@ RUN find / -xdev \\( -path '*-packages/pip' -o -path '*-packages/pip-*' -o -path
     -o -path '*-packages/setuptools-*' -o -path '*-packages/wheel' -o -path '*-packages/wheel-*' \\
     -o -path '*/ensurepip' -o -path '*/python-wheels' -o -path '*/bin/pip*' -o -path '*/bin/wheel' \\) \\
     -prune -exec rm -rf {{}} + \\
- && {{ PYTHONHASHSEED=0 {compile_base} \\
+ && export PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 \\
+ && {{ {compile_base} \\
     -x '/(test|tests|idlelib|lib2to3|site-packages|tkinter|turtledemo)/' \\
     $(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))') || true; }} \\
  && mkdir -p /opt/ml/model \\
@@ -95,7 +97,7 @@ EXPOSE 8080
 CMD ["serve"]
 """
 
-_COMPILE = "-m compileall -q --invalidation-mode unchecked-hash"
+_COMPILE = "-P -m compileall -q --invalidation-mode unchecked-hash"
 """Without the times of the sources, which are those of the build. Some sources are of no Python's syntax."""
 
 _CERTIFICATE = f"COPY {CERTIFICATE} /build/\nENV PIP_CERT=/build/{CERTIFICATE}\n"
@@ -145,7 +147,7 @@ def _dockerfile(lock: Lock, own_files: str, content: str) -> str:
         site=f"/opt/hotfire/lib/python{lock.python_line}/site-packages",
         info=f"hotfire-{__version__}.dist-info",
         wheel=NAME,
-        compile=f"/opt/hotfire/bin/python {_COMPILE}",
+        compile=f"/opt/hotfire/bin/python {_COMPILE} -f",
         compile_base=f"python3 {_COMPILE}",
         user=USER,
         version=__version__,
