@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,15 @@ import pytest
 from hotfire.errors import StoreError, UsageError
 from hotfire.region import invocations as module
 from hotfire.region.invocations import (
-    MOST_BYTES,
     MOST_OF_BODY,
-    MOST_REQUESTS,
     Invocation,
     Invocations,
-    Limits,
     Message,
     Query,
     Record,
     cut,
 )
+from hotfire.region.quota import MOST_BYTES, MOST_REQUESTS, Limits
 
 pytestmark = pytest.mark.anyio
 
@@ -319,6 +318,30 @@ async def test_too_much_that_waits_is_not_recorded(
     first = add(journal, sent=bytes(900))
     add(journal, sent=bytes(900))
     assert (await ids(journal), journal.lost) == ([first], 1)
+
+
+async def test_what_cannot_be_stored_costs_itself_alone(
+    opened: Callable[..., Invocations], caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = opened()
+    add(journal, endpoint="half a pair: \ud800")
+    await journal.flush()
+    whole = add(journal, message="half a pair: \ud800")
+    assert (await ids(journal), journal.lost) == ([whole], 1)
+    assert (await one(journal, whole)).message == "half a pair: ?"
+    assert "a bug in Hotfire" in caplog.text
+
+
+async def test_nothing_is_lost_with_whoever_gives_up_waiting(opened: Callable[..., Invocations]) -> None:
+    journal, gate = opened(), threading.Event()
+    journal._thread.submit(gate.wait)  # so that what is given up has not begun
+    number = add(journal)
+    flushing = asyncio.ensure_future(journal.flush())
+    await asyncio.sleep(0)
+    flushing.cancel()
+    await asyncio.gather(flushing, return_exceptions=True)
+    gate.set()
+    assert await ids(journal) == [number]
 
 
 async def test_a_batch_is_due_when_there_is_enough_for_one(opened: Callable[..., Invocations]) -> None:

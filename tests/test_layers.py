@@ -108,7 +108,7 @@ ROWS = (
         "region.trees",
         "region.validation",
     ),
-    ("region.eventstream", "region.database", "region.masking"),
+    ("region.eventstream", "region.database", "region.masking", "region.quota"),
     ("region.caller", "region.codec", "region.cursor", "region.patterns", "region.visitor"),
     ("instances.process", "instances.containers", "instances.hosts", "instances.ray_host"),
     ("instances.household", "instances.workshop", "instances.ray"),

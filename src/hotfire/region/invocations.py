@@ -5,32 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, Literal, NamedTuple, Self, TypeVar, get_args
 
-from hotfire.errors import StoreError, UsageError
+from hotfire.errors import StoreError
 from hotfire.region.database import Database
 from hotfire.region.masking import MASK, is_masked, mask_text, masked
+from hotfire.region.quota import Limits, Quota
 
-MOST_REQUESTS = 10_000
-MOST_BYTES = 200 * 1024 * 1024
-"""What is kept of all endpoints together, unless other limits are given."""
-SHARE_OF_EACH = 10
-"""A tenth is the failed requests' own, and nine tenths the others': neither pushes the other out of it."""
 MOST_OF_BODY = 64 * 1024
 """So many bytes of a body are kept; its whole size is told."""
 MOST_OF_MESSAGE = 4 * 1024
 """As many characters of what a client was told of a failure."""
-
-REQUESTS_VARIABLE = "HOTFIRE_JOURNAL_REQUESTS"
-SIZE_VARIABLE = "HOTFIRE_JOURNAL_MB"
-"""Whoever starts the region gives other limits by these."""
 
 Via = Literal["invoke", "stream", "async", "page", "api"]
 """How a request came: by an operation of SageMaker Runtime, from a model's page, or by the public API."""
@@ -188,32 +180,6 @@ class Query:
 EVERY = Query()
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much is kept: so many requests (none if that is 0), and so many bytes of them."""
-
-    requests: int = MOST_REQUESTS
-    size: int = MOST_BYTES
-
-    @classmethod
-    def of(cls, variables: Mapping[str, str]) -> Limits:
-        """Those that the variables of the region's process name. Raises UsageError."""
-        size = _whole_number(variables, SIZE_VARIABLE)
-        requests = _whole_number(variables, REQUESTS_VARIABLE)
-        return cls(
-            MOST_REQUESTS if requests is None else requests,
-            MOST_BYTES if size is None else size * 1024 * 1024,
-        )
-
-
-@dataclass(slots=True)
-class _Kept:
-    """How much is there of one kind of requests."""
-
-    requests: int = 0
-    size: int = 0
-
-
 class Invocations:
     """The recorded requests of all endpoints: in memory first, on disk in batches, by a thread of its own.
 
@@ -222,17 +188,18 @@ class Invocations:
     """
 
     def __init__(self, path: Path, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
         self._database = Database(path, _MIGRATIONS, any_thread=True)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal of requests")
         self._pending: list[Record] = []
         self._pending_size = 0
+        self._batches: deque[list[Record]] = deque()
         self._due = asyncio.Event()
         self._is_failing = self._closed = False
         self.lost = 0
         """How many were not recorded."""
         try:
-            self._kept = self._count()
+            counts = "SELECT failed, count(*), sum(weight) FROM requests GROUP BY failed"
+            self._quota = Quota(limits or Limits(), self._database.rows(counts))
             self._last: int = self._database.rows("SELECT last FROM given")[0][0]
             self._database.write("PRAGMA journal_size_limit = 16777216")
             with self._database.transaction():
@@ -255,7 +222,7 @@ class Invocations:
 
     def record(self, record: Record) -> None:
         """Take a request down; cheap. It is not, if none are kept or too much waits for the disk already."""
-        if not self._limits.requests:
+        if not self._quota.limits.requests:
             return
         size = len(record.sent or b"") + len(record.answer or b"")
         if len(self._pending) >= _MOST_PENDING or self._pending_size + size > _MOST_PENDING_BYTES:
@@ -302,7 +269,8 @@ class Invocations:
         if self._closed:
             return
         self._closed = True
-        self._thread.submit(self._write, self._taken()).result()
+        self._take()
+        self._thread.submit(self._write).result()
         self._thread.shutdown()
         self._database.close()
 
@@ -310,23 +278,26 @@ class Invocations:
         if self._closed:
             raise StoreError("the journal of requests is closed")
 
-        batch = self._taken()
+        self._take()
 
         def whole() -> _T:
-            self._write(batch)
+            self._write()
             return work(*arguments)
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, whole)
 
-    def _taken(self) -> list[Record]:
-        """What waits to be written, on the way there."""
-        batch, self._pending, self._pending_size = self._pending, [], 0
-        return batch
+    def _take(self) -> None:
+        """Put what waits on its way to the thread; whichever job comes first writes it."""
+        if self._pending:
+            self._batches.append(self._pending)
+            self._pending, self._pending_size = [], 0
 
-    def _write(self, batch: list[Record]) -> None:
-        if not batch:
-            return
-        before = {kind: _Kept(kept.requests, kept.size) for kind, kept in self._kept.items()}
+    def _write(self) -> None:
+        while self._batches:
+            self._write_batch(self._batches.popleft())
+
+    def _write_batch(self, batch: list[Record]) -> None:
+        before = self._quota.copy()
         try:
             with self._database.transaction() as database:
                 for begin in range(0, len(batch), _AT_A_TIME):
@@ -334,61 +305,43 @@ class Invocations:
                 database.execute("UPDATE given SET last = ?", (batch[-1].id,))
                 self._evict()
         except StoreError as error:
-            self._kept = before
-            self.lost += len(batch)
+            self._lose(batch, before)
             if not self._is_failing:
                 _log.warning("requests are not recorded: %s", error.message)
             self._is_failing = True
+        except Exception:  # noqa: BLE001  # whatever it is, what comes next is to be written
+            self._lose(batch, before)
+            _log.exception("a bug in Hotfire, met by the journal of requests")
         else:
             self._is_failing = False
+
+    def _lose(self, batch: list[Record], before: Quota) -> None:
+        self._quota = before
+        self.lost += len(batch)
 
     def _insert(self, database: Connection, batch: Sequence[Record]) -> None:
         values: list[Any] = []
         for record in batch:
             row, weight = _row(record)
-            kept = self._kept[bool(record.error)]
-            kept.requests += 1
-            kept.size += weight
+            self._quota.add(weight, failed=bool(record.error))
             values.extend(row)
         database.execute(f"INSERT INTO requests VALUES {', '.join([_ROW] * len(batch))}", values)
 
-    def _count(self) -> dict[bool, _Kept]:
-        found = {False: _Kept(), True: _Kept()}
-        query = "SELECT failed, count(*), sum(weight) FROM requests GROUP BY failed"
-        for failed, requests, size in self._database.rows(query):
-            found[bool(failed)] = _Kept(requests, size)
-        return found
-
     def _evict(self) -> None:
-        """Let the oldest go of the kind that has more than its share, until what is left is in the limits."""
-        while (excess := self._excess()) is not None:
-            failed, requests, size = excess
+        """Let the oldest go of the kind that is to give way, until what is left is within the limits."""
+        while (excess := self._quota.excess()) is not None:
             oldest = self._database.rows(
-                "SELECT id, weight FROM requests WHERE failed = ? ORDER BY id LIMIT ?", failed, _AT_ONCE
+                "SELECT id, weight FROM requests WHERE failed = ? ORDER BY id LIMIT ?",
+                excess.failed,
+                _AT_ONCE,
             )
             if not oldest:
-                self._kept[failed] = _Kept()
+                self._quota.clear(failed=excess.failed)
                 continue
-            ending = _enough(oldest, requests, size)
-            kept = self._kept[failed]
-            kept.requests -= len(ending)
-            kept.size -= sum(weight for _, weight in ending)
-            self._database.write("DELETE FROM requests WHERE failed = ? AND id <= ?", failed, ending[-1][0])
-
-    def _excess(self) -> tuple[bool, int, int] | None:
-        """Of which kind too much is there, and how many requests and bytes of it; None if there is room."""
-        good, bad, limits = self._kept[False], self._kept[True], self._limits
-        requests = good.requests + bad.requests - limits.requests
-        size = good.size + bad.size - limits.size
-        if requests <= 0 and size <= 0:
-            return None
-        over = (
-            bad.requests - limits.requests // SHARE_OF_EACH if requests > 0 else 0,
-            bad.size - limits.size // SHARE_OF_EACH if size > 0 else 0,
-        )
-        if over[0] > 0 or over[1] > 0:
-            return True, min(requests, over[0]), min(size, over[1])
-        return False, requests, size
+            ending = excess.ending([(id, weight) for id, weight in oldest])
+            self._quota.remove((weight for _, weight in ending), failed=excess.failed)
+            last = ending[-1][0]
+            self._database.write("DELETE FROM requests WHERE failed = ? AND id <= ?", excess.failed, last)
 
     def _recent(self, query: Query, limit: int, bodies: bool) -> list[Invocation]:
         condition, values = _condition(query)
@@ -418,15 +371,6 @@ class Invocations:
         return _invocation(*found[0]) if found else None
 
 
-def _whole_number(variables: Mapping[str, str], name: str) -> int | None:
-    """Raises UsageError."""
-    text = variables.get(name, "").strip()
-    if text and not (text.isascii() and text.isdecimal()):
-        message = f"{name} is {text!r}, which is no whole number"
-        raise UsageError(message, f"Give it one, such as {name}=1000, or unset it.")
-    return int(text) if text else None
-
-
 def cut(body: bytes) -> bytes:
     """What is kept of a body, without the whole of a long one in memory."""
     return body if len(body) <= MOST_OF_BODY else bytes(body[:MOST_OF_BODY])
@@ -436,6 +380,9 @@ def _row(record: Record) -> tuple[tuple[Any, ...], int]:
     """A record as it is written, and what it weighs."""
     has_bodies = record.sent is not None
     message = mask_text(record.message[:MOST_OF_MESSAGE])
+    if not message.isascii():
+        # Half a surrogate pair can be in it and cannot be stored.
+        message = message.encode("utf-8", "replace").decode()
     texts = (
         json.dumps(record.times),
         _headers(tuple(record.sent_headers.items())),
@@ -466,15 +413,6 @@ def _row(record: Record) -> tuple[tuple[Any, ...], int]:
 def _headers(headers: tuple[tuple[str, str], ...]) -> str:
     """Headers as they are written. Under load the same few come again and again."""
     return json.dumps(masked(headers))
-
-
-def _enough(oldest: Sequence[tuple[int, int]], requests: int, size: int) -> Sequence[tuple[int, int]]:
-    """The first of these, with their weights, that are so many and weigh so much; or all."""
-    weighed = accumulate(weight for _, weight in oldest)
-    for count, weight in enumerate(weighed, 1):
-        if count >= requests and weight >= size:
-            return oldest[:count]
-    return oldest
 
 
 def _invocation(*row: Any) -> Invocation:

@@ -10,9 +10,10 @@ from pathlib import Path
 from hotfire.region.developments import Developments
 from hotfire.region.endpoints import Endpoints
 from hotfire.region.feed import Feed
-from hotfire.region.invocations import Invocations, Limits
+from hotfire.region.invocations import Invocations
 from hotfire.region.metrics import Metrics
 from hotfire.region.queue import Queue
+from hotfire.region.quota import Limits
 from hotfire.region.sampler import Sampler
 from hotfire.region.scribe import Scribe
 from hotfire.region.store import Store

@@ -42,7 +42,6 @@ from hotfire.region.control import Control
 from hotfire.region.dispatcher import Dispatcher
 from hotfire.region.endpoints import Endpoints
 from hotfire.region.identity import Identity
-from hotfire.region.invocations import Limits
 from hotfire.region.journal import Journal
 from hotfire.region.leases import Hold, Leases
 from hotfire.region.logs import Logs
@@ -50,6 +49,7 @@ from hotfire.region.metrics import CONTENT_TYPE
 from hotfire.region.observatory import Observatory
 from hotfire.region.private import Private
 from hotfire.region.queue import Queue
+from hotfire.region.quota import Limits
 from hotfire.region.requirements import PythonEnvironments
 from hotfire.region.runtime import Runtime
 from hotfire.region.store import Store

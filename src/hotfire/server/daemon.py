@@ -145,7 +145,7 @@ def run(home: Path, port: int | None = None, exposure: Exposure = LOCAL_ONLY) ->
 async def _serve(home: Path, sockets: list[socket.socket], exposure: Exposure) -> None:
     import psutil
 
-    from hotfire.region.invocations import Limits
+    from hotfire.region.quota import Limits
     from hotfire.server import http
     from hotfire.server.app import Region
 
