@@ -163,7 +163,8 @@ class Entry:
             via=self._via,
             status=answer.status if answer is not None else 0,
             error=code,
-            message=_message(error) if keeps or answer is None else "",
+            # Without a plan it is about the endpoint, and nothing of what was sent.
+            message=_message(error) if keeps or plan is None else "",
             seconds=self.seconds,
             first=self._first,
             times=answer.times if answer is not None else _NOTHING,
@@ -190,7 +191,8 @@ def _code(error: BaseException) -> str:
 def _message(error: BaseException | None) -> str:
     if error is None:
         return ""
-    return error.message if isinstance(error, HotfireError) else repr(error)
+    # Other errors may have all that was sent in their words; the region's log tells of them.
+    return error.message if isinstance(error, HotfireError) else type(error).__name__
 
 
 def _summary(record: Record) -> dict[str, Any]:
