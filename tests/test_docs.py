@@ -49,6 +49,8 @@ def test_every_key_of_the_configuration_is_documented(repository: Path) -> None:
         "docs/containers.md",
         "docs/image.md",
         "docs/public-api.md",
+        "docs/console.md",
+        "docs/journal.md",
     ],
 )
 def test_links_lead_somewhere(repository: Path, name: str) -> None:

@@ -140,7 +140,7 @@ def rows(page: Page) -> list[list[str]]:
     return [row.locator("th, td").all_inner_texts() for row in found]
 
 
-def test_every_endpoint_is_on_the_first_page(scene: Scene, window: Any, size: Any, picture: Any) -> None:
+def test_every_endpoint_is_on_the_first_page(scene: Scene, window: Any, size: Any) -> None:
     page = window(scene.region, viewport=size).goto("/")
     panel = page.get_by_role("listitem").filter(has=page.get_by_role("link", name=scene.name))
     said = panel.first.inner_text()
@@ -183,7 +183,7 @@ def test_requests_are_filtered_and_searched(scene: Scene, window: Any) -> None:
     assert "text=there+is+no+such+word" in page.url
 
 
-def test_a_request_says_all_that_is_known_of_it(scene: Scene, window: Any, size: Any, picture: Any) -> None:
+def test_a_request_says_all_that_is_known_of_it(scene: Scene, window: Any, size: Any) -> None:
     page = opened(window(scene.region, viewport=size).page, scene, "first")
     said = page.inner_text("main")
     for words in ("InvokeEndpoint", "AllTraffic", "predict_fn", "asked about ['first']"):
@@ -435,12 +435,3 @@ def test_every_page_is_for_everybody(scene: Scene, window: Any, axe: Any, size: 
         look(words)
     one.wrong = [text for text in one.wrong if "404" not in text]  # of /nowhere
     assert {address: wrong for address, wrong in found.items() if wrong} == {}
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pictures_for_the_readme(scene: Scene, window: Any, picture: Any, scheme: str) -> None:
-    one = window(scene.region, viewport={"width": 1000, "height": 560}, color_scheme=scheme)
-    page = one.goto("/")
-    page.locator("#connection[data-state=live]").wait_for()
-    picture(page, f"endpoints-{scheme}")
-    picture(opened(page, scene, "first"), f"request-{scheme}")
