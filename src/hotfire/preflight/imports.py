@@ -22,7 +22,8 @@ _STILL_THERE = frozenset(
 )
 """Modules that newer Pythons than those of most images have no more."""
 _GONE_IN = {
-    **{"binhex": (3, 11), "asynchat": (3, 12), "asyncore": (3, 12), "imp": (3, 12), "smtpd": (3, 12)},
+    "binhex": (3, 11),
+    **dict.fromkeys(("asynchat", "asyncore", "imp", "smtpd"), (3, 12)),
     # In place of distutils there is what setuptools brings.
     **dict.fromkeys(_STILL_THERE - {"distutils"}, (3, 13)),
 }
