@@ -680,3 +680,27 @@ async def test_closing_during_a_deletion_answers_its_requests_first(world: World
     world.host.open.set()
     await closing
     assert (await asking, world.host.states) == ("long", ["stopped"])
+
+
+async def test_whoever_follows_is_told_of_every_change(world: World) -> None:
+    seen: list[tuple[str, str]] = []
+    world.endpoints.on_change = lambda name: seen.append((world.state(name), world.endpoints.holder(name)))
+    world.create("good")
+    await world.settled()
+    world.update("better")
+    await world.settled()
+    world.endpoints.hold("e", "dev")
+    world.endpoints.give_back("e")
+    world.endpoints.delete("e")
+    await world.settled()
+    await until(lambda: world.state() == "gone")
+    assert seen == [
+        ("Creating", ""),
+        ("InService", ""),
+        ("Updating", ""),
+        ("InService", ""),
+        ("InService", "dev"),
+        ("InService", ""),
+        ("Deleting", ""),
+        ("gone", ""),
+    ]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hotfire.errors import StoreError
-from hotfire.region.store import MIGRATIONS, Process, Store, Tree
+from hotfire.region.store import MIGRATIONS, Deploy, Process, Store, Tree
 from hotfire.resources import Endpoint, EndpointConfig, Model
 
 MODEL = Model("m", "arn:m", 1.5, {"ModelName": "m", "Containers": [{"Image": "i"}]})
@@ -212,3 +212,13 @@ def test_the_database_is_in_wal_mode(path: Path) -> None:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     finally:
         database.close()
+
+
+def test_deploys_are_kept_in_order_and_end_with_their_endpoint(store: Store) -> None:
+    for number in range(102):
+        store.add_deploy("e", float(number), f"v-{number}")
+    store.add_deploy("other", 7.0, "o")
+    found = store.deploys("e")
+    assert (len(found), found[0], found[-1]) == (100, Deploy(2.0, "v-2"), Deploy(101.0, "v-101"))
+    store.delete_endpoint("e")
+    assert (store.deploys("e"), store.deploys("other")) == ([], [Deploy(7.0, "o")])
