@@ -15,7 +15,7 @@ from hotfire.destination import Carriage, Pace, Placement
 from hotfire.environment import home
 from hotfire.examples import Example
 from hotfire.image_build import repository
-from hotfire.image_delivery import Delivery, is_own, telling
+from hotfire.image_delivery import Delivery, telling
 from hotfire.image_registry import Registry
 from hotfire.inventory import errors
 from hotfire.model_data import ModelData
@@ -55,7 +55,7 @@ class Aws:
 
     def carriage(self, data: ModelData, report: Report, *, dry_run: bool) -> Carriage:
         """The image of one's own, in a repository of ECR's."""
-        if not is_own(self._environment):
+        if not self._environment.builds_image:
             return Carriage()
         return self._delivery.planned(data.requirements, telling(report), dry_run=dry_run)
 
@@ -65,7 +65,7 @@ class Aws:
 
     def remove_images(self) -> tuple[str, ...]:
         """Delete the repository, if it was made for this endpoint."""
-        return self._delivery.removed() if is_own(self._environment) else ()
+        return self._delivery.removed() if self._environment.builds_image else ()
 
     def brought(self) -> Mapping[str, bool]:
         """The folders of what was uploaded for this endpoint."""

@@ -22,12 +22,6 @@ UNKNOWN = "not-locked"
 """The tag in a dry run, of an image whose versions nobody has chosen yet."""
 
 
-def is_own(environment: Environment) -> bool:
-    """Whether an environment is served by an image that is built for it."""
-    has_image = environment.in_containers or not environment.is_local
-    return has_image and environment.serving == "hotfire" and environment.image is None
-
-
 def telling(report: Report) -> Telling:
     """Tell a deploy's report."""
     return Telling(report.call, report.passing)

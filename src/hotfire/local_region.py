@@ -21,7 +21,7 @@ from hotfire.destination import Carriage, Pace, Placement
 from hotfire.environment import Environment, variables_of_process
 from hotfire.errors import RegionError
 from hotfire.examples import Example
-from hotfire.image_delivery import Delivery, is_own, telling
+from hotfire.image_delivery import Delivery, telling
 from hotfire.invocation import page_of
 from hotfire.model_data import ModelData
 from hotfire.refusals import refusal_of
@@ -39,7 +39,7 @@ class LocalImage:
 
 def have_image(environment: Environment, say: Callable[[str], None]) -> LocalImage:
     """Have the image of an environment's containers here. Raises EngineError, ConfigError, DeployError."""
-    if is_own(environment):
+    if environment.builds_image:
         return LocalImage(_built(environment, Telling(say)), is_ours=True)
     name = wanted.image(environment, environment.region or REGION_NAME)["Image"]
     engine = Engine.connect(variables_of_process())
@@ -90,7 +90,7 @@ class LocalRegion:
 
     def put(self, data: ModelData, placement: Placement, report: Report, previous: str | None) -> None:
         """Have the region copy the files that it does not have, and have the image here."""
-        if self._environment.in_containers and not is_own(self._environment):
+        if self._environment.in_containers and not self._environment.builds_image:
             have_image(self._environment, report.call)
         manifest = {"sha256": data.sha256, "entries": data.manifest()}
         answer = self._address.call("POST", "/_hotfire/trees", manifest, timeout=_LONGEST_COPY)
@@ -99,7 +99,7 @@ class LocalRegion:
 
     def carriage(self, data: ModelData, report: Report, *, dry_run: bool) -> Carriage:
         """The image of one's own that containers of this machine are to be made of."""
-        if not is_own(self._environment):
+        if not self._environment.builds_image:
             return Carriage()
         return Delivery(self._environment).planned(data.requirements, telling(report), dry_run=dry_run)
 

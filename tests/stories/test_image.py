@@ -145,10 +145,11 @@ def test_it_answers_where_sagemaker_wants_it_to(run: Callable[..., Running], mod
 
 
 def test_neither_pip_nor_a_compiler_nor_a_log_is_inside(docker: Any, own_image: Any) -> None:
-    said = docker.containers.run(own_image.name, ["find", "/", "-xdev"], user="0", remove=True).decode()
+    find = ["find", "/", "-xdev", "-not", "-path", "*/share/*"]
+    said = docker.containers.run(own_image.name, find, user="0", remove=True).decode()
     files = said.splitlines()
     names = {Path(place).name for place in files}
-    assert names & {"pip", "pip3", "ensurepip", "gcc", "cc", "g++", "ninja", ".cache"} == set()
+    assert names & {"pip", "pip3", "ensurepip", "cc", "c++", "as", "ld", ".cache"} == set()
     assert {"torch", "hotfire", "sagemaker_inference", "serve"} <= names
     assert [place for place in files if place.startswith(("/build", "/var/log/", "/tmp/"))] == []
     labels = docker.images.get(own_image.name).labels
