@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -89,11 +90,11 @@ def region(
 
 @pytest.fixture
 def share(machine: Machine, region: Address) -> Iterator[Callable[..., Sharing]]:
-    """`share(*options)`: what `hotfire share news` says."""
+    """`share(*options)`: what `hotfire share MODEL` says."""
     begun: list[subprocess.Popen[str]] = []
 
-    def share(*options: str, host: str = NETWORK) -> Sharing:
-        command = [sys.executable, "-m", "hotfire", "share", "news", "--host", host, "--json", *options]
+    def share(*options: str, model: tuple[str, ...] = ("news",)) -> Sharing:
+        command = [sys.executable, "-m", "hotfire", "share", *model, "--host", NETWORK, "--json", *options]
         begun.append(machine.started(command))
         assert begun[-1].stdout is not None
         told = json.loads(begun[-1].stdout.readline())
@@ -327,6 +328,16 @@ def test_it_ends_by_itself_when_its_time_is_over(share: Callable[..., Sharing]) 
     shared = share("--for", "1s")
     assert shared.process.wait(30) == 0
     assert shared.is_over()
+
+
+def test_without_a_name_it_is_the_projects_model(
+    share: Callable[..., Sharing], machine: Machine, region: Address, tmp_path: Path
+) -> None:
+    (tmp_path / "config.yml").write_text("environments: {local: {model_name: private}}")
+    (tmp_path / "serve.py").write_text(HANDLER)
+    shared = share("--config", str(tmp_path / "config.yml"), model=())
+    models = json.loads(asked(f"{shared.url}/api/models", X_Api_Key=shared.key)[1])["models"]
+    assert [model["name"] for model in models] == ["private"]
 
 
 def test_a_port_that_is_taken_is_told(share: Callable[..., Sharing], machine: Machine) -> None:

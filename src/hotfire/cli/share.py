@@ -97,7 +97,7 @@ def _show(output: Output, name: str, links: list[str], key: str) -> None:
     root = first.partition("/?")[0]
     output.say(f"{output.paint(name, bold=True)} is shared, while this runs, at\n\n  {first}\n")
     if output.is_terminal:
-        for line in _picture(first):
+        for line in picture(first):
             output.say(f"  {output.paint(line, fg='bright_white', bg='black')}")
         output.say()
     for link in others:
@@ -108,7 +108,7 @@ def _show(output: Output, name: str, links: list[str], key: str) -> None:
     output.item({"model": name, "links": links, "key": key, "api": f"{root}/api/models/{name}"})
 
 
-def _picture(text: str) -> Iterator[str]:
+def picture(text: str) -> Iterator[str]:
     """A QR code in lines, for a terminal that can show one."""
     if (getattr(sys.stdout, "encoding", "") or "").lower().replace("-", "") != "utf8":
         return
