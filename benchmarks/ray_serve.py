@@ -118,6 +118,7 @@ def serving(python: Path) -> Iterator[str]:
 
     where = [f"--port={ray_port}", f"--ray-client-server-port={client_port}", f"--temp-dir={folder}"]
     where += ["--min-worker-port=0", "--max-worker-port=0", "--node-ip-address=127.0.0.1", "--num-cpus=4"]
+    where += ["--object-store-memory=100000000"]
     try:
         run("ray", "start", "--head", "--include-dashboard=False", "--disable-usage-stats", *where)
         environment["RAY_ADDRESS"] = f"127.0.0.1:{ray_port}"

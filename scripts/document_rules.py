@@ -25,8 +25,8 @@ hotfire check --measure              asks the endpoint of the local region, too
 
 Where an environment is local, what is about AWS is *information*: it does not fail here, and a deploy to this
 machine does not look for it. The rules about an image hold for AWS's PyTorch inference images: that of
-`framework_version`, the newest if none is given, and for its Ray Serve image with `serving: ray`. With an `image` of
-your own they find nothing.
+`framework_version`, the newest if none is given, and for its Ray Serve image with `serving: ray`. With an
+`image` of your own they find nothing.
 
 What an image carries is known from its published Dockerfile. Nothing is asked of PyPI.
 

@@ -15,8 +15,8 @@ from datetime import date
 from hotfire.errors import ImageError
 
 ALTERNATIVES = (
-    "Name an image of your own by `image:`; AWS's maintained line for PyTorch is its Ray Serve image, where the "
-    "same handler serves by `serving: ray`."
+    "Name an image of your own by `image:`; AWS's maintained line for PyTorch is its Ray Serve image, where "
+    "the same handler serves by `serving: ray`."
 )
 """What one can do about an image line that gets no more security patches."""
 

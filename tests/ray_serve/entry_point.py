@@ -15,6 +15,8 @@ import urllib.request
 from pathlib import Path
 
 SECONDS = 120
+ATTEMPTS = 3
+"""Ray gives up on its own programs after 30 s, which a busy machine may need."""
 PROGRAMS = Path(sys.executable).parent
 
 
@@ -35,7 +37,13 @@ def main() -> None:
     ports = [f"--port={told.ray_port}", f"--ray-client-server-port={told.client_port}"]
     ports += ["--min-worker-port=0", "--max-worker-port=0"]
     where = ["--node-ip-address=127.0.0.1", f"--temp-dir={told.folder}"]
-    run("ray", "start", "--head", "--include-dashboard=False", *ports, *where, *resources)
+    for attempt in range(ATTEMPTS):
+        try:
+            run("ray", "start", "--head", "--include-dashboard=False", *ports, *where, *resources)
+            break
+        except subprocess.CalledProcessError:
+            if attempt == ATTEMPTS - 1:
+                raise
     environment["RAY_ADDRESS"] = f"127.0.0.1:{told.ray_port}"
     run("serve", "start", "--http-host=127.0.0.1", f"--http-port={told.serve_port}")
     backend = f"http://127.0.0.1:{told.serve_port}"
