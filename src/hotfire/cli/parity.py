@@ -62,7 +62,7 @@ def parity(
     tolerance: float | None,
     config: Path | None,
 ) -> int:
-    """Send the examples, or recorded requests, to several environments and compare their answers.
+    """Send the examples to several environments and compare their answers.
 
     A SIDE is an environment of config.yml, or http://HOST:PORT of a container, such as `hotfire serve` or
     `docker run -p HOST:PORT:8080 IMAGE serve`. The first is what the others are compared with: status,
