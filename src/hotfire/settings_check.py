@@ -14,7 +14,8 @@ def check_settings(environment: Environment, meta: Any) -> None:
     """Raise ConfigError, which names the key and the line; `meta` is of a boto3 `sagemaker` client."""
     if environment.is_local:
         return
-    # As if of some model data, and of some image where one is built: what is held against SageMaker's model does not depend on it.
+    # As if of some model data, and of some image where one is built: what is held against SageMaker's model
+    # does not depend on them.
     image = "built" if environment.builds_image else None
     site = Site(meta.region_name, environment.role(), {}, image=image)
     goal = wanted(environment, ModelData((), "0" * 64, "serve.py"), site)

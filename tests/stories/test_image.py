@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Project
 
-SECONDS = 60.0
+SECONDS = 180.0
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 LOADING = """\
