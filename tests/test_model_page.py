@@ -224,7 +224,7 @@ async def test_the_form_becomes_its_request_and_a_form_again(browser: Browser, r
 
 
 async def test_a_request_that_no_form_makes_stays_as_it_is(browser: Browser) -> None:
-    page = await browser.send(400, mode="raw", raw__body='{"x": 1}', raw__type=JSON, action="form")
+    page = await browser.send(mode="raw", raw__body='{"x": 1}', raw__type=JSON, action="form")
     assert texts(page) == ['{"x": 1}']
     assert "The form has no fields that make this request." in tagless(page)
 
@@ -234,10 +234,10 @@ async def test_what_does_not_fit_is_said_at_its_field(
 ) -> None:
     inputs = (Input("title"), Input("top", Kind.NUMBER, min=1))
     store.put_app("news", App(inputs=inputs, template=[["{title}", "{top}"]]).as_json())
-    page = await browser.send(400, _0__title="x", _0__top="0", rows="1")
+    page = await browser.send(_0__title="x", _0__top="0", rows="1")
     assert re.search(r'id="field-0-1" [^>]*aria-invalid="true"', page)
     assert '<a href="#field-0-1">Top must be 1 or more, not 0.</a>' in page
-    page = await browser.send(400, _0__title="x", _0__top="1", _1__title="", _1__top="1", rows="2")
+    page = await browser.send(_0__title="x", _0__top="1", _1__title="", _1__top="1", rows="2")
     assert re.search(r'id="field-1-0" [^>]*aria-invalid="true"', page)
     assert (page.count("aria-invalid"), runtime.asked) == (1, [])
 
@@ -290,7 +290,7 @@ async def test_a_file_that_was_chosen_need_not_be_chosen_again(
 
 async def test_no_token_leads_to_what_is_anothers(browser: Browser, store: Store, runtime: Runtime) -> None:
     store.put_examples("news", [PHOTO])
-    await browser.send(400, _0__image__kept="example/0/image/../../x")
+    await browser.send(_0__image__kept="example/0/image/../../x")
     assert runtime.asked == []
     assert (await browser.get("/e/news/kept/abc")).status == 404
 
@@ -350,7 +350,7 @@ async def test_nothing_that_a_model_or_a_visitor_says_is_markup(
     assert hostile not in await browser.send(_0__text=hostile)
     runtime.fails(hostile)
     assert hostile not in await browser.send(_0__text=hostile, accept=hostile, attributes=hostile)
-    assert hostile not in await browser.send(400, mode="raw", raw__body=hostile, action="form")
+    assert hostile not in await browser.send(mode="raw", raw__body=hostile, action="form")
 
 
 async def test_a_failure_is_told_as_dev_tells_it(browser: Browser, runtime: Runtime) -> None:

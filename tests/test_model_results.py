@@ -120,6 +120,12 @@ def test_csv_is_a_table() -> None:
     assert one.parts[0].rows == [["1", "2"], ["3", "x"]]
 
 
+def test_labels_are_cut_too() -> None:
+    part = only({"x" * 5_000_000: 0.5, "y": 0.5})
+    assert sorted(len(bar.label) for bar in part.bars) == [1, 501]
+    assert len(only([{"n" * 1000: 1}, {"n" * 1000: 2}]).head[0]) == 301
+
+
 def test_a_long_table_is_cut_and_counted() -> None:
     part = only([[n, "y" * 400] for n in range(70)])
     assert (len(part.rows), part.left, len(part.rows[0][1])) == (50, 20, 301)

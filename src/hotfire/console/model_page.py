@@ -66,7 +66,7 @@ class ModelPage:
 
         draft = of_post(app, data, find)
         shown = _changed(app, draft, data.fields.get("action", "send")) or await self._sent(visit, app, draft)
-        return self._page(visit, common, app, lambda: shown, 200 if shown.problem is None else 400)
+        return self._page(visit, common, app, lambda: shown)
 
     async def kept(self, visit: Visit) -> Response:
         """The whole of what a page shows the beginning of, as a file."""
@@ -78,7 +78,7 @@ class ModelPage:
     async def _sent(self, visit: Visit, app: App, draft: Draft) -> Shown:
         try:
             body = draft.sent(app)
-            values = [] if draft.is_raw else draft.values(app)
+            rows = app.values_of(body.body, body.content_type) if draft.is_raw else draft.values(app)
         except InputError as error:
             return Shown(draft, error)
         name = visit.places["name"]
@@ -89,7 +89,7 @@ class ModelPage:
         )
         is_owner = visit.visitor is not None and visit.visitor.is_owner
         # Millions of bytes are laid out elsewhere, while others are answered.
-        answer = await asyncio.to_thread(answered, app, values, body, outcome, is_owner=is_owner)
+        answer = await asyncio.to_thread(answered, app, rows or [], body, outcome, is_owner=is_owner)
         return Shown(draft, None, body, self._with_token(name, answer, outcome))
 
     def _with_token(self, name: str, answer: Answered, outcome: Outcome) -> Answered:
@@ -103,14 +103,7 @@ class ModelPage:
         kept = Kept(f"{name}-answer{_ending(kind)}", outcome.answer.body, kind)
         return replace(answer, token=self._keeper.keep(name, kept))
 
-    def _page(
-        self,
-        visit: Visit,
-        common: Mapping[str, object],
-        app: App,
-        make: Callable[[], Shown],
-        status: int = 200,
-    ) -> Page:
+    def _page(self, visit: Visit, common: Mapping[str, object], app: App, make: Callable[[], Shown]) -> Page:
         name = visit.places["name"]
         view = View(
             visit,
@@ -122,9 +115,7 @@ class ModelPage:
             needs_key=self._needs_key,
         )
         values = {**common, "view": view}
-        return Page(
-            "model.html", values, status, live=("standing",), topics=("endpoints", "dev"), endpoint=name
-        )
+        return Page("model.html", values, live=("standing",), topics=("endpoints", "dev"), endpoint=name)
 
     def _variants(self, name: str) -> list[str]:
         endpoint = self._store.endpoint(name)

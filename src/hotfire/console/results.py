@@ -22,6 +22,7 @@ _MOST_BARS = 10
 _MOST_MORE_BARS = 200
 _MOST_TEXT = 20_000
 _MOST_ROWS, _MOST_COLUMNS, _MOST_CELL = 50, 20, 300
+_MOST_LABEL = 500
 _MOST_IMAGE = 4_000_000
 _MOST_RESULTS = 100
 _SLACK = 1e-6
@@ -150,7 +151,7 @@ def _bars(value: Any) -> Part | None:
 def _bar(label: str, number: float, longest: float, is_share: bool) -> Bar:
     share = 0.0 if math.isinf(longest) else max(min(number / longest, 1.0), 0.0) * 100
     words = f"{number * 100:.1f} %" if is_share else f"{number:.4g}"
-    return Bar(label, round(share, 2), words)
+    return Bar(_short(label), round(share, 2), words)
 
 
 def _only_text(value: Any) -> Part | None:
@@ -189,14 +190,19 @@ def _table(value: Any) -> Part | None:
 
 def _rows(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> Part:
     shown = [[_cell(cell) for cell in row[:_MOST_COLUMNS]] for row in rows[:_MOST_ROWS]]
-    return Part(Shown.TABLE, head=list(head)[:_MOST_COLUMNS], rows=shown, left=max(len(rows) - _MOST_ROWS, 0))
+    names = [_short(name, _MOST_CELL) for name in head[:_MOST_COLUMNS]]
+    return Part(Shown.TABLE, head=names, rows=shown, left=max(len(rows) - _MOST_ROWS, 0))
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _MOST_CELL else f"{text[:_MOST_CELL]}…"
+    return _short(text, _MOST_CELL)
+
+
+def _short(text: str, most: int = _MOST_LABEL) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _is_plain(value: Any) -> bool:
