@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,9 @@ def input_fn(body, content_type):
     return json.loads(body)
 
 def predict_fn(data, model):
+    if data == "slow":
+        print("slow begins", flush=True)
+        time.sleep(2)
     return {"version": 1, "data": data, "loaded": model}
 
 def output_fn(prediction, accept):
@@ -193,6 +197,17 @@ def test_no_request_fails_and_each_answer_is_of_the_version_that_lives(
             for one in asking:
                 one.thread.join()
     assert [one.wrong for one in asking] == [[], [], []]
+
+
+def test_what_is_in_hand_ends_on_the_code_that_it_began_with(developed: Project, dev: Dev) -> None:
+    with ThreadPoolExecutor(1) as client:
+        asked = client.submit(developed.ask, '"slow"')
+        dev.until("slow begins")
+        developed.edit('"version": 1', '"version": 2')
+        dev.until("✓", "one")
+        assert not asked.done()
+        assert asked.result()["version"] == 1
+    assert developed.ask()["version"] == 2
 
 
 def test_other_requirements_are_for_another_image(developed: Project, dev: Dev) -> None:

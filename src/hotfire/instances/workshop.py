@@ -16,8 +16,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hotfire.container_engine import RECIPE_LABEL, Recipe
-from hotfire.errors import InstanceError, LoadFailed
-from hotfire.instances.base import Answer, Change, Container, Instance, Output, Request, Spec
+from hotfire.errors import DeadlineExceeded, InstanceError, LoadFailed
+from hotfire.instances.base import (
+    Answer,
+    Change,
+    Container,
+    Instance,
+    Output,
+    Request,
+    Spec,
+    failed_load,
+)
 from hotfire.instances.container import ContainerInstance, Yard
 from hotfire.instances.desk import FOUND_HEADER, LOOK_HEADER, MOUNTED, SECRET_HEADER, VERSION_HEADER, Desk
 from hotfire.instances.running import Running
@@ -133,8 +142,10 @@ class Version:
         self._files = ""
         self._name = ""
         self._running: Running | None = None
-        self._making = asyncio.Lock()
+        """The container in which it is loaded."""
+        self._coming: asyncio.Task[None] | None = None
         self._in_hand = 0
+        self._stopping = False
         self._quiet = asyncio.Event()
 
     @property
@@ -153,7 +164,7 @@ class Version:
             await self._bench.open()
             if self._before is None:
                 self._files = await asyncio.to_thread(self._bench.desk.lay, self._spec.model_dir)
-                await self._load()
+                await self._come()
             else:
                 await self._inherit(self._before)
         except OSError as error:
@@ -173,9 +184,13 @@ class Version:
 
     async def stop(self) -> None:
         """End, after the requests in hand are answered."""
+        self._stopping = True
         if self._in_hand:
             await self._quiet.wait()
-        if self._name and self._running is self._bench.running:
+        if self._coming is not None:
+            self._coming.cancel()
+            await asyncio.wait([self._coming])
+        if self._name:
             with contextlib.suppress(InstanceError):  # the container has ended, and this with it
                 await self._end(self._name)
         if self._files:
@@ -184,30 +199,49 @@ class Version:
     async def _ask(self, request: Request, *, streams: bool) -> Answer:
         self._in_hand += 1
         try:
-            await self._be_there()
+            await self._be_there(request.limit)
             words = ["examined"] * request.examined + ["streams"] * streams
             headers = {**request.headers, VERSION_HEADER: self._name, LOOK_HEADER: " ".join(words)}
             answer = await self._bench.ask(replace(request, headers=headers), streams=streams)
+        except LoadFailed as error:
+            return failed_load(error)
         finally:
             self._in_hand -= 1
-            if not self._in_hand:
+            if self._stopping and not self._in_hand:
                 self._quiet.set()
         return _with_what_was_found(answer)
 
-    async def _be_there(self) -> None:
-        """Be loaded in the container that serves now, which may have taken another's place."""
+    async def _be_there(self, limit: float) -> None:
+        """Be loaded in the container that serves now, which may have taken another's place.
+
+        Raises DeadlineExceeded, LoadFailed.
+        """
         if self._running is self._bench.running:
             return
-        async with self._making:
-            if self._running is not self._bench.running:
-                await self._load()
-                if self._changes:
-                    base = self._name
-                    await self._edit(base)
-                    await self._end(base)
+        if self._coming is None or self._coming.done():
+            self._coming = asyncio.ensure_future(self._come())
+        done, _ = await asyncio.wait([self._coming], timeout=limit)
+        if not done:
+            raise DeadlineExceeded(f"no answer within {limit:g} s")
+        try:
+            self._coming.result()
+        except LoadFailed:
+            raise
+        except InstanceError as error:
+            raise LoadFailed(error.message) from error
+
+    async def _come(self) -> None:
+        """Be loaded, with all changes, in the container that serves. Raises InstanceError."""
+        running = self._bench.running
+        await self._load()
+        if self._changes:
+            base = self._name
+            await self._edit(base)
+            await self._end(base)
+        self._running = running
 
     async def _load(self) -> None:
-        self._running, self._name = self._bench.running, self._bench.name()
+        self._name = self._bench.name()
         order = {
             "version": self._name,
             "files": self._files,
@@ -219,12 +253,12 @@ class Version:
             raise LoadFailed(**done["failure"])
 
     async def _inherit(self, before: Version) -> None:
-        self._files, self._running = before._files, before._running
+        running, self._files = before._running, before._files
         self._bench.desk.keep(self._files)
-        if self._running is not self._bench.running:
+        if running is not self._bench.running:
             raise InstanceError("the container with the loaded model has ended")
         await self._edit(before._name)
-        self._before = None
+        self._running, self._before = running, None
 
     async def _edit(self, before: str) -> None:
         self._name = self._bench.name()
