@@ -58,7 +58,7 @@ class ChartPage:
             "charts.html",
             values,
             live=("state", "charts"),
-            topics=("requests", "endpoints"),
+            topics=("endpoints",),
             endpoint=name,
         )
 

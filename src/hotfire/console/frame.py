@@ -77,7 +77,7 @@ class Frame:
         name = visit.places["file"]
         kind = _TYPES.get(name.rpartition(".")[2])
         file = files("hotfire.console").joinpath("static", name)
-        if kind is None or "\\" in name or not file.is_file():
+        if kind is None or "/" in name or "\\" in name or not file.is_file():
             return plain(404, "There is no such file.\n")
         body = file.read_bytes()
         tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -52,33 +52,47 @@ class Live:
     async def _events(self, visit: Visit, page: Page, cursor: int) -> AsyncGenerator[bytes, None]:
         news = self._feed.subscribe(page.topics, page.endpoint or None)
         coming: asyncio.Future[Event] = asyncio.ensure_future(anext(news))
-        sent: dict[str, str] = {}
+        seen = _Seen(self._frame, cursor)
         now: Page | None = page
         try:
             yield f"retry: {_RETRY_MS}\n\n".encode()
             while now is not None:
-                for name, text in self._frame.blocks(visit, now).items():
-                    if sent.get(name) != text:
-                        sent[name] = text
-                        yield _event("part", {"id": name, "html": text})
-                if now.tail is not None:
-                    batch = now.tail(cursor)
-                    cursor = batch.cursor
-                    if batch.lines:
-                        yield _event("lines", {"html": self._frame.lines(visit, now, batch.lines)}, cursor)
+                for event in seen.changes(visit, now):
+                    yield event
                 yield b":\n\n"  # by which is noticed that nobody is there any more
                 await asyncio.wait({coming}, timeout=_TICK_SECONDS)
                 if coming.done():
-                    if coming.exception() is not None:
-                        break
+                    if coming.exception() is not None:  # the region ends
+                        return
                     await asyncio.sleep(_REST_SECONDS)
                     news.take()
                     coming = asyncio.ensure_future(anext(news))
                 now = await self._living(visit)
+            yield _event("gone", {})
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
             await news.aclose()
+
+
+class _Seen:
+    """What a browser shows of a page: its live blocks, and the lines up to a cursor."""
+
+    def __init__(self, frame: Frame, cursor: int) -> None:
+        self._frame, self._cursor = frame, cursor
+        self._blocks: dict[str, str] = {}
+
+    def changes(self, visit: Visit, page: Page) -> Iterator[bytes]:
+        """The events after which it shows the page as it is now."""
+        for name, text in self._frame.blocks(visit, page).items():
+            if self._blocks.get(name) != text:
+                self._blocks[name] = text
+                yield _event("part", {"id": name, "html": text})
+        if page.tail is not None:
+            batch = page.tail(self._cursor)
+            self._cursor = batch.cursor
+            if batch.lines:
+                yield _event("lines", {"html": self._frame.lines(visit, page, batch.lines)}, self._cursor)
 
 
 def _event(kind: str, data: Any, number: int | None = None) -> bytes:

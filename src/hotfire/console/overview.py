@@ -59,7 +59,7 @@ class Overview:
         """Every endpoint."""
         rows = [self._row(endpoint) for endpoint in self._store.endpoints()]
         values: Mapping[str, Any] = {"endpoints": rows, "width": SPARK_WIDTH, "height": SPARK_HEIGHT}
-        return Page("endpoints.html", values, live=("endpoints",), topics=("endpoints", "requests", "dev"))
+        return Page("endpoints.html", values, live=("endpoints",), topics=("endpoints", "dev"))
 
     def _row(self, endpoint: Endpoint) -> Row:
         name, tags = endpoint.name, self._store.tags(endpoint.arn)

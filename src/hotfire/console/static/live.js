@@ -37,6 +37,7 @@ function enter() {
     cursor = event.lastEventId;
     addLines(JSON.parse(event.data).html);
   });
+  source.addEventListener("gone", () => location.reload());
   source.addEventListener("error", () => {
     say("away");
     // A browser tries again by itself, unless it was answered by something else than events.
