@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -309,6 +310,19 @@ def test_it_is_over_while_somebody_follows_the_page(share: Callable[..., Sharing
         assert events.readline() == b"retry: 500\n"
         shared.process.kill()
         events.read()
+    assert shared.is_over()
+
+
+def test_it_is_over_while_somebody_sends_and_sends(share: Callable[..., Sharing], machine: Machine) -> None:
+    shared = share()
+    where = urlsplit(shared.url)
+    with socket.create_connection((str(where.hostname), where.port), timeout=30) as visitor:
+        lines = ["POST /api/models/news/predict HTTP/1.1", f"Host: {where.netloc}", "Content-Length: 9"]
+        visitor.sendall("\r\n".join([*lines, "Expect: 100-continue", "", ""]).encode())
+        # Which says that it is waited for.
+        assert b" 100 " in visitor.recv(1000)
+        shared.process.kill()
+        assert b" 503 " in visitor.recv(1000)
     assert shared.is_over()
 
 

@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from socket import socket
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from hotfire.address import Exposure, Key, prove
 from hotfire.console.app import Console, Strangers
@@ -31,11 +31,14 @@ from hotfire.server.exchange import head_of, send_response
 from hotfire.server.gate import Gate, cookie_of, same
 from hotfire.server.guests import Guests
 
+_T = TypeVar("_T")
+
 MOST_BYTES = 64 * 1024 * 1024
 _STRANGERS = Strangers(
     "This page is opened by the link that you were given: it lets this browser in.",
     "This link is not good, or not any more. Whoever shares the model can give you another.",
 )
+_OVER = Response(503, (("connection", "close"),), b"")
 _ADVICE = "The link to the model's page has one."
 _NO_SUCH = "there is no endpoint {0!r} in the local region"
 
@@ -90,27 +93,39 @@ class SharedModel:
 
     def __init__(self, gate: Gate, guests: Guests, console: Console, api: PublicApi) -> None:
         self._gate, self._guests, self._console, self._api = gate, guests, console, api
-        self._flowing: set[asyncio.Task[Any]] = set()
+        self._unbounded: set[asyncio.Task[Any]] = set()
+        """What lasts as long as a visitor likes: bodies that come in, and streams that go out."""
+        self._is_over = False
 
     async def __call__(self, given: Mapping[str, Any], receive: Any, send: Any) -> None:
         """Answer an HTTP request."""
         if given["type"] != "http":
             return
         with contextlib.suppress(ConnectionError):
-            body = await http.read_body(receive, MOST_BYTES)
-            head = head_of(given)
-            if body is None:
-                await send_response(send, refusal(too_large(MOST_BYTES)))
-                return
-            response = await self._respond(dataclasses.replace(head, body=body))
+            response = await self._answer(given, receive)
             await send_response(send, response)
             if response.flow is not None:
-                await self._send(receive, send, response.flow)
+                try:
+                    await self._until_over(http.send_flow(receive, send, response.flow))
+                except asyncio.CancelledError:
+                    await send({"type": "http.response.body", "body": b""})
 
     def end(self) -> None:
-        """Break off what would go on."""
-        for task in self._flowing:
+        """Let nobody in any more, and break off what could go on for ever."""
+        self._is_over = True
+        for task in self._unbounded:
             task.cancel()
+
+    async def _answer(self, given: Mapping[str, Any], receive: Any) -> Response:
+        try:
+            body = await self._until_over(http.read_body(receive, MOST_BYTES))
+        except asyncio.CancelledError:
+            return _OVER
+        if self._is_over:
+            return _OVER
+        if body is None:
+            return refusal(too_large(MOST_BYTES))
+        return await self._respond(dataclasses.replace(head_of(given), body=body))
 
     async def _respond(self, request: Request) -> Response:
         if request.path.startswith("/api/"):
@@ -121,15 +136,13 @@ class SharedModel:
             return Response(error.status, (("content-type", "text/plain"),), f"{error.message}\n".encode())
         return await self._console.respond(request)
 
-    async def _send(self, receive: Any, send: Any, flow: http.Flow) -> None:
-        sending = asyncio.ensure_future(http.send_flow(receive, send, flow))
-        self._flowing.add(sending)
+    async def _until_over(self, coming: Coroutine[Any, Any, _T]) -> _T:
+        task = asyncio.ensure_future(coming)
+        self._unbounded.add(task)
         try:
-            await sending
-        except asyncio.CancelledError:
-            await send({"type": "http.response.body", "body": b""})
+            return await task
         finally:
-            self._flowing.discard(sending)
+            self._unbounded.discard(task)
 
 
 class Share:
@@ -179,8 +192,8 @@ class Share:
 
     async def aclose(self) -> None:
         """Close the listener; requests in hand are answered."""
-        self._server.end()
         self._application.end()
+        self._server.end()
         await asyncio.shield(self.serving)
 
 
