@@ -339,8 +339,9 @@ _FLAGS = (
 def browser(require: Callable[[str, str], str]) -> Iterator[Browser]:
     """Chromium without a window. Not for the whole session: it keeps an event loop running."""
     program = require("chromium", "chromium fonts-dejavu-core")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=SECONDS * 1000 / 4)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=_FLAGS)
         yield browser
@@ -357,7 +358,7 @@ class Window:
         self.region = region
         self._context = browser.new_context(**options)
         self.page = self._context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(SECONDS * 1000 / 4)
         self.wrong: list[str] = []
         self.elsewhere: list[str] = []
         self.page.on("console", lambda message: self.wrong.append(message.text))
