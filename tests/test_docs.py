@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -187,6 +188,24 @@ def test_the_commands_of_the_page_on_dev_are_there(repository: Path) -> None:
             assert command is not None
             # Raises where there is no such option.
             command.make_context(name, arguments, parent=context)
+
+
+def test_the_commands_of_the_page_on_the_public_api_are_there(repository: Path) -> None:
+    import click
+
+    from hotfire.cli.root import hotfire
+
+    lines = "".join(code(repository / "docs" / "public-api.md", "sh")).splitlines()
+    commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("hotfire ")]
+    assert [words[0] for words in commands] == ["keys", "keys", "keys", "up", "share"]
+    for name, *arguments in commands:
+        with hotfire.make_context("hotfire", [name]) as context:
+            command = hotfire.get_command(context, name)
+            assert command is not None
+            if isinstance(command, click.Group):
+                command = command.commands[arguments.pop(0)]
+            # Raises where there is no such option.
+            command.make_context(command.name, arguments, parent=context)
 
 
 def test_the_load_of_the_page_on_dev_is_measured(
