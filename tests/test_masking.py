@@ -25,7 +25,8 @@ def test_a_header_whose_value_is_one(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Content-Type", "Accept", "X-Author", "X-Amzn-SageMaker-Inference-Id", "Content-Length"]
+    "name",
+    ["Content-Type", "Accept", "X-Author", "X-Max-Tokens", "X-Amzn-SageMaker-Inference-Id", "Content-Length"],
 )
 def test_a_header_that_is_none(name: str) -> None:
     assert masked([(name, "abc")]) == {name: "abc"}
@@ -46,6 +47,7 @@ def test_a_header_that_is_none(name: str) -> None:
         ("eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl", "***"),
         ("the author of two basics", "the author of two basics"),
         ("tokens are words", "tokens are words"),
+        ("max_tokens=512", "max_tokens=512"),
         ("author=me", "author=me"),
         ("trace=1", "trace=1"),
         ("", ""),

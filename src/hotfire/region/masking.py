@@ -9,16 +9,16 @@ MASK = "***"
 """What stands for a secret."""
 
 _NAMES = re.compile(
-    r"auth(?!or(?!i))|cookie|token|secret|passw|credential|signature|(?:api|access|private|master)[-_]?key",
+    r"auth(?!or(?!i))|cookie|token(?!s)|secret|passw|credential|signature|(?:api|access|private|master)[-_]?key",
     re.IGNORECASE,
 )
-"""Headers whose whole value is one."""
+"""Headers whose whole value is one. Of tokens in the plural only the number is told, as in `max_tokens`."""
 
 _VALUES = re.compile(
     r"""
     (?P<kept>
         \b(?:bearer|basic|digest|negotiate)\s+
-      | [\w-]*(?:auth(?!or)|cookie|token|secret|passw|credential|signature|(?:api|access|private)[-_]?key)
+      | [\w-]*(?:auth(?!or)|cookie|token(?!s)|secret|passw|credential|signature|(?:api|access|private)[-_]?key)
         [\w-]*["']?\s*[=:]\s*["']?
     )
     [^\s"',;&]+
