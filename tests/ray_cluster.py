@@ -22,7 +22,7 @@ from typing import Any
 _NODES = 3
 _FIRST = 2
 """Of 127.0.0.x: Ray takes 127.0.0.1 for another name of the machine's own address."""
-_SECONDS = 120
+_SECONDS = 240
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # A machine that has much to do is no failure.

@@ -55,7 +55,7 @@ def output_fn(prediction, accept):
     data = prediction["data"]
     return parts(data) if data in ("parts", "break") else json.dumps(prediction)
 """
-SECONDS = 60.0
+SECONDS = 240.0
 
 
 @pytest.fixture(scope="module")
@@ -208,59 +208,34 @@ async def test_a_handler_that_cannot_load(
     assert ours(ray_cluster) == before
 
 
-async def test_what_does_not_fit_the_cluster(host: RayHost, spec: Spec, ray_cluster: Any) -> None:
-    before = ours(ray_cluster)
-    assert spec.cluster is not None
-    cluster = replace(spec.cluster, options={"name": "Model", "ray_actor_options": {"num_gpus": 1}})
-    instance = host.instance(replace(spec, cluster=cluster, startup_timeout=8), lambda request, line: None)
-    with pytest.raises(LoadFailed, match="the application was not up within 8 s"):
-        await instance.start()
-    await instance.stop()
-    assert ours(ray_cluster) == before
-
-
-async def test_a_region_finds_what_the_one_before_it_has_left(
+async def test_what_a_killed_region_has_left_can_be_cleared(
     spec: Spec, ray_cluster: Any, tmp_path: Path
 ) -> None:
     before = set(ours(ray_cluster))
     left = RayHost(tmp_path, {})
-    wanted, unwanted = (replace(spec, endpoint=name) for name in ("wanted", "unwanted"))
-    made = [left.instance(one, lambda request, line: None) for one in (wanted, unwanted)]
-    await asyncio.gather(*(one.start() for one in made))
-    names = set(ours(ray_cluster)) - before
+    instance = left.instance(replace(spec, endpoint="left"), lambda request, line: None)
+    await instance.start()
+    assert [name for name in ours(ray_cluster) if "-left-" in name] != []
     # As after a kill: the listener is gone, nobody looks on, nothing is ended.
     site = await left.site(ray_cluster.address)
+    assert instance._watching is not None
+    instance._watching.cancel()
+    await asyncio.wait([instance._watching])
+    await settled(instance)
     site.close()
-    for one in made:
-        assert one._watching is not None
-        one._watching.cancel()
-
-    printed: list[str] = []
-    host = RayHost(tmp_path, {})
-    host.open()
-    heir = host.instance(wanted, lambda request, line: printed.append(line))
-    await heir.start()
-    assert printed == ["hotfire: the application that was there serves on"]
-    assert (await heir.invoke(request())).status == 200
-    kept = set(ours(ray_cluster)) - before
-    assert kept == {name for name in names if "-wanted-" in name}
-    # And once more, where nobody starts again.
-    assert heir._watching is not None
-    heir._watching.cancel()
-    (await host.site(ray_cluster.address)).close()
     await asyncio.to_thread(clear, tmp_path, {})
     assert set(ours(ray_cluster)) == before
-    for one in (*made, heir):
-        await settled(one)
 
 
 async def settled(instance: RayInstance) -> None:
-    """Leave no task of an instance that nobody stops."""
+    """Leave no task and no connection of an instance that nobody stops."""
     tasks = [task for pair in instance._readers.values() for task in pair]
     for task in tasks:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks)
+    for connections in instance._ways.values():
+        connections.close()
 
 
 @contextmanager
@@ -269,11 +244,14 @@ def dashboard(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
             status, text = answers.get(self.path, (404, ""))
             self.send_response(status)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text.encode())
+
+        do_POST = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
             pass
@@ -286,6 +264,69 @@ def dashboard(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def answering(job: str = "SUCCEEDED", printed: str = "", status: str = "DEPLOYING") -> dict[str, Any]:
+    """A cluster whose jobs end so, and whose Serve has one deployment with something to say."""
+    message = "1 replica takes long to be scheduled:\n it wants 1 GPU, of 0"
+    deployments = {"Model": {"status": "UPDATING", "message": message, "replicas": []}}
+    application = {"status": status, "message": "", "deployments": deployments}
+    there = {"controller_info": {"node_id": "n"}, "applications": {"hotfire-x": application}}
+    return {
+        "/api/version": (200, '{"ray_version": "2.57.0", "session_name": "s"}'),
+        "/api/serve/applications/": (200, json.dumps(there)),
+        "/api/jobs/": (200, '{"submission_id": "j"}'),
+        "/api/jobs/j": (200, json.dumps({"status": job, "message": "failed"})),
+        "/api/jobs/j/logs": (200, json.dumps({"logs": printed})),
+    }
+
+
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        (
+            "ModuleNotFoundError: No module named 'ray'\n",
+            "jobs of the Ray cluster .* have no Python with Ray",
+        ),
+        ("/bin/sh: 1: python3: not found\n", "jobs of the Ray cluster .* have no Python with Ray"),
+        ("urllib.error.URLError: <urlopen error timed out>", "does not reach this region at 127.0.0.1"),
+        ("Traceback:\nValueError: a route\n", "could not do it: ValueError: a route"),
+    ],
+)
+async def test_a_job_that_fails(tmp_path: Path, printed: str, said: str) -> None:
+    with dashboard(answering("FAILED", printed)) as address:
+        host = RayHost(tmp_path, {})
+        with pytest.raises(LoadFailed, match=said):
+            await waiting(host, tmp_path, address).start()
+        await host.close()
+
+
+async def test_what_does_not_fit_the_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with dashboard(answering()) as address:
+        host = RayHost(tmp_path, {})
+        instance = waiting(host, tmp_path, address)
+        monkeypatch.setattr("hotfire.instances.ray.new_name", lambda prefix: "hotfire-x")
+        with pytest.raises(LoadFailed) as failure:
+            await instance.start()
+        await host.close()
+    said = "the application was not up within 1 s: 1 replica takes long to be scheduled: it wants 1 GPU, of 0"
+    assert failure.value.message == said
+
+
+async def test_what_serve_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with dashboard(answering(status="DEPLOY_FAILED")) as address:
+        host = RayHost(tmp_path, {})
+        instance = waiting(host, tmp_path, address)
+        monkeypatch.setattr("hotfire.instances.ray.new_name", lambda prefix: "hotfire-x")
+        with pytest.raises(LoadFailed, match="1 replica takes long to be scheduled"):
+            await instance.start()
+        await host.close()
+
+
+def waiting(host: RayHost, folder: Path, address: str) -> RayInstance:
+    """An instance that waits a second for its application to be up."""
+    spec = Spec("AllTraffic/i-1", folder, {}, Path("/none"), 1.0, cluster=Cluster(address))
+    return host.instance(spec, lambda request, line: None)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def predict_fn(data, model):
 def output_fn(prediction, accept):
     return json.dumps(prediction)
 """
-SECONDS = 120.0
+SECONDS = 240.0
 
 
 @pytest.fixture(scope="module")
@@ -115,16 +115,6 @@ def test_an_update_keeps_it_in_service(project: Any, machine: Any, ray_cluster: 
         wait(lambda: len(answers) > done + 20)
     assert set(answers) == {1, 2}
     assert answers[-1] == 2
-    wait(lambda: len(ours(ray_cluster)) == 1)
-
-
-def test_a_handler_that_cannot_load_changes_nothing(project: Any, ray_cluster: Any) -> None:
-    project.edit("    return ANSWER", "    return ANSER")
-    done = project.hotfire("deploy")
-    project.edit("    return ANSER", "    return ANSWER")
-    assert done.returncode == 1
-    assert "NameError: name 'ANSER' is not defined" in done.stderr
-    assert project.ask()["answer"] == 2
     wait(lambda: len(ours(ray_cluster)) == 1)
 
 

@@ -151,7 +151,7 @@ class RayInstance:
         try:
             self._site = await self._sites.site(self._address)
             claimed = await self._sites.claim(self._address, self._order.prefix)
-            self._name = claimed or f"{self._order.prefix}-{secrets.token_hex(3)}"
+            self._name = claimed or new_name(self._order.prefix)
             self._from_now_on = claimed is not None
             if claimed is not None:
                 self._site.offer(claimed, self._order)
@@ -271,6 +271,11 @@ class RayInstance:
 
     def _say(self, line: str) -> None:
         self._output("", f"hotfire: {line}")
+
+
+def new_name(prefix: str) -> str:
+    """Of an application: no other has it, though it be of the same order."""
+    return f"{prefix}-{secrets.token_hex(3)}"
 
 
 _SIGN = SIGN[0].decode()
