@@ -17,10 +17,10 @@ _NAMES = re.compile(
 _VALUES = re.compile(
     r"""
     (?P<kept>
-        \b(?:bearer|basic|digest|negotiate)\s+
-      | (?<![\w-])[\w-]*  # from the beginning of a name alone: else a long word takes its square of time
+        \b(?:bearer|basic|digest|negotiate)\s{1,8}
+      | (?<![\w-])[\w-]{0,60}  # all is bounded: a long word must not take its square of time
         (?:auth(?!or)|cookie|token(?!s)|secret|passw|credential|signature|(?:api|access|private)[-_]?key)
-        [\w-]*["']?\s*[=:]\s*["']?
+        [\w-]{0,60}["']?\s{0,8}[=:]\s{0,8}["']?
     )
     [^\s"',;&]+
   | \b(?:AKIA|ASIA|HOTFIRE)[A-Z0-9]{12,}\b
