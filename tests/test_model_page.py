@@ -168,6 +168,16 @@ async def test_a_form_begins_with_the_first_example(browser: Browser) -> None:
     assert "made from the project's examples" in tagless(page)
 
 
+async def test_an_example_of_one_input_is_the_first_to_begin_with(browser: Browser, store: Store) -> None:
+    store.put_examples("news", [EXAMPLES[2] | {"status": 200}, EXAMPLES[1], EXAMPLES[0]])
+    store.put_app("news", App(inputs=(Input("text", Kind.LONG_TEXT),), template=[["{text}"]]).as_json())
+    assert texts(await browser.text()) == ["Oil falls"]
+    store.put_examples("news", [EXAMPLES[2] | {"status": 200}, EXAMPLES[1]])
+    assert texts(await browser.text()) == ["a", "b"]
+    store.put_examples("news", [EXAMPLES[2] | {"status": 200}])
+    assert texts(await browser.text()) == ['{"x": 1}']
+
+
 async def test_an_example_fills_the_form_by_its_link(browser: Browser) -> None:
     page = await browser.text("example=both")
     assert texts(page) == ["a", "b"]

@@ -116,10 +116,16 @@ def scene(new_project: Callable[..., Any], tmp_path_factory: pytest.TempPathFact
     news.configure(model_name="news", app=NEWS_APP)
     example(news, "wimbledon", body=[["The Wimbledon tennis tournament starts next week!"]])
     example(news, "both", body=[["A tennis match"], ["A law is signed"]])
-    example(news, "an-example-of-a-name-that-is-longer-than-a-phone-is-wide", body=[["a"]])
+    example(news, "oil", body=[["Oil prices fall and Wall Street shares climb"]])
     photo.write("serve.py", PHOTO)
     example(
         photo, "dot", body_base64=base64.b64encode(PNG).decode(), content_type="image/png", accept="image/png"
+    )
+    example(
+        photo,
+        "example-of-a-name-that-is-longer-than-a-phone-is-wide",
+        body_base64="",
+        content_type="image/png",
     )
     news.deploy()
     photo.deploy()
@@ -176,7 +182,9 @@ def test_a_text_is_predicted_without_the_page_being_loaded_again(
     if size["width"] > 1000:
         page.emulate_media(color_scheme="light")
         page.evaluate("scrollTo(0, 0); document.activeElement.blur()")
-        picture(page, "model")
+        picture(page, "model-light")
+        page.emulate_media(color_scheme="dark")
+        picture(page, "model-dark")
 
 
 def test_an_example_fills_the_form_in_one_click(scene: Scene, window: Any, size: Any) -> None:

@@ -129,11 +129,21 @@ def _first(app: App, examples: Sequence[PageExample], query: Mapping[str, str]) 
     named = next((one for one in examples if one.name == query.get("example")), None)
     has_defaults = any(one.default is not None and one.default is not False for one in app.inputs)
     if named is None and not has_defaults:
-        good = [one for one in examples if one.status < 300]
-        fitting = (one for one in good if app.values_of(one.body, one.content_type) is not None)
-        named = next(fitting, good[0] if good else None)
+        named = _simplest(app, [one for one in examples if one.status < 300])
     draft = blank(app) if named is None else of_example(app, named)
     return draft if "example" in query else replace(draft, example="")
+
+
+def _simplest(app: App, examples: Sequence[PageExample]) -> PageExample | None:
+    """The first with one input to the model, else the first that the form can say, else the first."""
+    fitting = []
+    for one in examples:
+        values = app.values_of(one.body, one.content_type)
+        if values is not None and len(values) == 1:
+            return one
+        if values is not None:
+            fitting.append(one)
+    return next(iter([*fitting, *examples]), None)
 
 
 def _changed(app: App, draft: Draft, action: str) -> Shown | None:
