@@ -325,11 +325,13 @@ def test_a_replica_whose_handler_ends_it_is_replaced(image: Any, deployed: Mappi
     until(replaced)
 
 
-def test_a_handler_that_cannot_load_says_so(deployed: Mapping[str, Any]) -> None:
+def test_a_handler_that_cannot_load_says_so(image: Any, deployed: Mapping[str, Any]) -> None:
     told = deployed["broken"]
     assert told["status"] == "DEPLOY_FAILED"
     assert "RuntimeError: the weights are not there" in told["message"]
     assert 'serve.py", line 2, in model_fn' in told["message"]
+    assert ask(image.serve_port, "facts", "/broken").status == 503
+    until(lambda: "RuntimeError: the weights are not there" in image.printed())
 
 
 def told(case: Case, body: bytes) -> bytes:

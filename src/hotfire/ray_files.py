@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from hotfire import ray_settings
 from hotfire.environment import Environment, home
@@ -51,7 +51,15 @@ def completed(environment: Environment, data: ModelData) -> ModelData:
     kept = tuple(entry for entry in data.entries if entry.place not in own)
     check_places((entry.place, entry.source) for entry in (*kept, *added))
     entries = tuple(sorted((*kept, *added), key=lambda entry: entry.place))
-    return replace(data, entries=entries, sha256=tree_sha256(entries))
+    notes = (*data.notes, _note(len(added)))
+    return replace(data, entries=entries, sha256=tree_sha256(entries), notes=notes)
+
+
+def _note(count: int) -> str:
+    return (
+        f"{count} files are added for Ray Serve: {CONFIG}, {PurePosixPath(APPLICATION).parent}/ and, "
+        f"with what calls the handler, {CODE}{REQUIREMENTS}."
+    )
 
 
 def _checked(environment: Environment, data: ModelData, archive: Path) -> ModelData:

@@ -38,7 +38,7 @@ IN_PLACE = "in_place"
 """The strategy of `update` that only a local region has: the old version ends before the new one starts."""
 
 _AMI_OF_RAY = "al2-ami-sagemaker-inference-gpu-3-1"
-"""What an instance with GPUs must boot for the Ray Serve image: the default's driver is older than its CUDA."""
+"""What an instance with GPUs boots for the Ray Serve image: the default's driver is too old for its CUDA."""
 
 _MODEL_DIGITS, _CONFIG_DIGITS = 12, 6
 _LONGEST_NAME = 63

@@ -103,6 +103,24 @@ def test_a_dry_run_names_the_account_first_and_changes_nothing(news: ProductionP
     assert writes(news.aws.calls) == []
 
 
+def test_the_same_handler_goes_to_the_ray_serve_image(news: ProductionProject) -> None:
+    news.configure(serving="ray", instance_type="ml.g4dn.xlarge", ray={"num_replicas": 2, "num_gpus": 0.5})
+    planned = news.hotfire("deploy", "--env", "production", "--dry-run")
+    assert (
+        "files are added for Ray Serve: config.yaml, code/hotfire_worker/" in planned.stdout + planned.stderr
+    )
+    news.deploy()
+    told, sagemaker = news.told("status"), news.aws.client("sagemaker")
+    model = sagemaker.describe_model(ModelName=told["model"])
+    assert model["PrimaryContainer"]["Image"].endswith("/ray:serve-ml-sagemaker-cuda-v1")
+    (variant,) = sagemaker.describe_endpoint_config(EndpointConfigName=told["config"])["ProductionVariants"]
+    assert variant["InferenceAmiVersion"] == "al2-ami-sagemaker-inference-gpu-3-1"
+    (key,) = news.objects
+    body = news.aws.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    with tarfile.open(fileobj=BytesIO(body)) as packed:
+        assert {"config.yaml", "code/hotfire_worker/ray_app.py"} <= set(packed.getnames())
+
+
 def test_a_first_deploy_makes_bucket_data_model_config_and_endpoint(news: ProductionProject) -> None:
     news.deploy()
     told = news.told("status")
