@@ -69,8 +69,7 @@ class Model:
         done = partial(self._finish, frames)
         try:
             header, start = await self._next(frames)
-        except Ended as error:
-            self._ended = error
+        except Ended:
             done()
             return Reply(*_worker_died())
         except BaseException:
@@ -87,7 +86,11 @@ class Model:
             raise self._ended
 
     async def _next(self, frames: Frames) -> Tuple[Header, bytes]:
-        return await asyncio.get_running_loop().run_in_executor(self._handlers, _frame, frames)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._handlers, _frame, frames)
+        except Ended as error:
+            self._ended = error
+            raise
 
     def _finish(self, frames: Frames) -> None:
         """Let the next request in once the handler has nothing to do with this one any more."""
