@@ -18,6 +18,7 @@ from hotfire.region.apps import PageExample
 from hotfire.region.store import Store
 from hotfire.region.visitor import Visitor
 from hotfire.region.wire import Request, Response
+from hotfire.resources import Endpoint
 
 _METHODS = "GET, HEAD, POST"
 _SECONDS_REMEMBERED = 600
@@ -102,13 +103,7 @@ class PublicApi:
 
     def model(self, name: str, visitor: Visitor) -> Listed:
         """A model, for somebody who may ask it. Raises ApiError."""
-        if not visitor.sees(name):
-            # Whether there is one is no matter of theirs.
-            raise ApiError(403, "not_your_model", "This key is not for that model.")
-        endpoint = self._store.endpoint(name)
-        if endpoint is None or endpoint.status == "Deleting":
-            raise ApiError(404, "unknown_model", f"There is no model named {name!r}.")
-        app = self._apps.of(name)
+        endpoint, app = self._known(name, visitor)
         return Listed(name, app, endpoint.status, example_of(app, self._apps.examples(name)))
 
     def models(self, visitor: Visitor) -> list[Listed]:
@@ -118,6 +113,15 @@ class PublicApi:
             for endpoint in self._store.endpoints()
             if visitor.sees(endpoint.name) and endpoint.status != "Deleting"
         ]
+
+    def _known(self, name: str, visitor: Visitor) -> tuple[Endpoint, App]:
+        if not visitor.sees(name):
+            # Whether there is one is no matter of theirs.
+            raise ApiError(403, "not_your_model", "This key is not for that model.")
+        endpoint = self._store.endpoint(name)
+        if endpoint is None or endpoint.status == "Deleting":
+            raise ApiError(404, "unknown_model", f"There is no model named {name!r}.")
+        return endpoint, self._apps.of(name)
 
     async def _answer(self, request: Request, door: Door, origin: str | None) -> Response:
         is_owner = False
@@ -164,13 +168,13 @@ class PublicApi:
         return found if model.example is None else {**found, "example": model.example}
 
     async def _predict(self, asked: Asked) -> dict[str, Any]:
-        model = self.model(asked.name, asked.visitor)
+        _, app = self._known(asked.name, asked.visitor)
         # A form of a page elsewhere can send anything but this without the region being asked before.
         kind = asked.request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json" and not kind.endswith("+json"):
             message = f"The body is said to be {kind or 'nothing'}: send `Content-Type: application/json`."
             raise ApiError(415, "not_json", message)
-        return await predict(self._models, model.name, model.app, given(asked.request.body))
+        return await predict(self._models, asked.name, app, given(asked.request.body))
 
     def _document(self, asked: Asked) -> dict[str, Any]:
         one = [self.model(asked.name, asked.visitor)] if asked.name else None
