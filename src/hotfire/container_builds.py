@@ -114,8 +114,9 @@ def run(engine: Engine, program: Program, file: str, tell: Telling) -> bytes:
         with engine_errors(f"the image {program.image} cannot be started"):
             engine.api.put_archive(container, "/", _tar(program.files))
             engine.api.start(container)
-        lines = _last(engine.output(container), tell)
-        ending = engine.api.wait(container)["StatusCode"]
+        with engine_errors(f"the image {program.image} cannot be run"), _patient(engine):
+            lines = _last(engine.output(container), tell)
+            ending = engine.api.wait(container)["StatusCode"]
         if ending:
             raise ProgramFailed(ending, lines)
         with engine_errors(f"{file} cannot be read"):
