@@ -6,9 +6,11 @@ JSON, does what it is told line by line, and ends everything when its input ends
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -89,7 +91,8 @@ def running(python: Path) -> Iterator[RayCluster]:
     """A cluster, run by a Python that has Ray."""
     # Ray has sockets in its folder, whose paths must be short; its jobs are run by the Python on the PATH.
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
-    environment = {**os.environ, **_SETTINGS, "PATH": f"{python.parent}:{os.environ['PATH']}"}
+    environment = {**os.environ, **_SETTINGS, "TMPDIR": folder}
+    environment["PATH"] = f"{python.parent}:{os.environ['PATH']}"
     log = Path(folder) / "log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -107,7 +110,8 @@ def running(python: Path) -> Iterator[RayCluster]:
         try:
             process.communicate(timeout=_SECONDS)
         finally:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -212,3 +212,26 @@ def test_a_model_may_wish_that_nothing_is_recorded(
 def test_a_plan_says_which_config_it_is_of(store: Store, blueprints: Blueprints, folder: Path) -> None:
     put(store, from_folder(folder))
     assert [plan.version for plan in blueprints.draw("c").complete().variants] == ["c"]
+
+
+def test_a_variant_of_a_ray_cluster(store: Store, blueprints: Blueprints) -> None:
+    given = {"HOTFIRE_RAY_ADDRESS": "http://head:8265/", "HOTFIRE_RAY": '{"num_replicas": 3}', "MINE": "1"}
+    put(store, {"Environment": given}, InstanceType="ray")
+    (plan,) = blueprints.draw("c").complete().variants
+    assert (plan.ray_address, plan.ray_options) == ("http://head:8265", {"num_replicas": 3})
+    assert plan.environment == {"MINE": "1"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "the model m names no Ray cluster: HOTFIRE_RAY_ADDRESS in its environment is to be"),
+        ({"HOTFIRE_RAY_ADDRESS": "http://h:8265", "HOTFIRE_RAY": "[1]"}, "HOTFIRE_RAY in the environment"),
+    ],
+)
+def test_a_ray_cluster_that_is_not_named_well(
+    store: Store, blueprints: Blueprints, given: dict[str, str], said: str
+) -> None:
+    put(store, {"Environment": given}, InstanceType="ray")
+    with pytest.raises(InstanceError, match=said):
+        blueprints.draw("c").complete()
