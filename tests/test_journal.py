@@ -56,6 +56,14 @@ def test_lines_are_found_by_stream_time_and_place(journal: Journal) -> None:
     assert texts(journal, after=third.id) == ["3", "4", "5"]
 
 
+def test_lines_are_found_by_words_in_whatever_case(journal: Journal) -> None:
+    for text in ("Out of memory", "50% of it", "all is well"):
+        journal.add("e", "s", "", text)
+    assert texts(journal, containing="OF") == ["Out of memory", "50% of it"]
+    assert texts(journal, containing="50%") == ["50% of it"]
+    assert texts(journal, containing="of", limit=1, newest_first=True) == ["50% of it"]
+
+
 def test_streams_are_those_that_printed(journal: Journal) -> None:
     for stream in "aab":
         journal.add("e", stream, "", "four")

@@ -22,7 +22,7 @@ WAYS = {
     "invoke": "InvokeEndpoint",
     "stream": "response stream",
     "async": "asynchronous",
-    "page": "its page",
+    "page": "a page",
     "api": "public API",
 }
 """What `Invocation.via` means to people."""
