@@ -93,7 +93,8 @@ def test_requests_are_sent_again_after_their_region_was_killed(machine: Machine,
     assert recorded(words, 2) == [True, False]
     os.kill(region(machine).pid, signal.SIGKILL)
     assert machine.hotfire("up").returncode == 0
-    assert recorded(words) == [False, True, False]
+    # All were written before; the sides' own requests, which change the order, may have been lost.
+    assert sorted(recorded(words)) == [False, False, True]
 
 
 def test_what_differs_is_shown_for_each_request(machine: Machine, words: Project) -> None:
