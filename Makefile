@@ -4,17 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The version that is tested; an unpinned torch is another one every month.
 TORCH := torch==2.13.0
+# So many tests at a time.
+JOBS ?= 2
 SOURCES := pyproject.toml README.md $(shell find src -type f -not -path '*/__pycache__/*')
 
 DEMO := .demo
 # The demo's region keeps its state under the project, away from a region of the user's own.
 DEMO_ENV := HOTFIRE_HOME="$(CURDIR)/$(DEMO)/home" MPLCONFIGDIR="$(CURDIR)/$(DEMO)/matplotlib" PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help demo demo-stop test lint bench clean
+.PHONY: help demo demo-stop test conformance lint bench clean
 .DEFAULT_GOAL := help
 
 help:  ## say what each target does
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(VENV)/demo  ## make a project, train it, deploy it to the local region, ask it two headlines
 	@$(DEMO_ENV) sh scripts/demo.sh "$(DEMO)"
@@ -27,7 +29,10 @@ test: $(VENV)/test  ## ruff, mypy and pytest, against the built wheel
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@folder=$$(mktemp -d) && export MPLCONFIGDIR="$$folder/matplotlib" && \
-	{ $(BIN)/pytest --basetemp="$$folder/tests" $(ARGS); code=$$?; rm -rf "$$folder"; exit $$code; }
+	{ $(BIN)/pytest --numprocesses=$(JOBS) --dist=loadgroup --basetemp="$$folder/tests" $(ARGS); code=$$?; rm -rf "$$folder"; exit $$code; }
+
+conformance: $(VENV)/test  ## hold every target to AWS's recorded answers, and AWS's own stack too (long)
+	$(BIN)/pytest -q --whole tests/test_conformance.py tests/test_ray_app.py
 
 lint: $(VENV)/test  ## format, and show what ruff and mypy find
 	$(BIN)/ruff format .

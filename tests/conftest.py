@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from runpy import run_path
@@ -15,10 +16,48 @@ import pytest
 from hotfire.address import Address, find
 
 _OF_DOCKER = ("docker_daemon", "tiny_image")
+_SHARED = {
+    "docker": {"docker", "own_docker", "registry"},
+    "ray": {"ray_python", "ray_cluster"},
+    "clients": {"clients", "scaling"},
+}
+"""Fixtures that are dear, or that two tests at a time would get in each other's way over."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pictures", metavar="DIR", help="where the tests of pages put the README's pictures")
+    parser.addoption("--whole", action="store_true", help="send all recorded requests to every target")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in several processes, those of a file stay together, and those that share something."""
+    for item in items:
+        needed = set(getattr(item, "fixturenames", ()))
+        groups = (group for group, fixtures in _SHARED.items() if needed & fixtures)
+        item.add_marker(pytest.mark.xdist_group(next(groups, item.path.name)))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """A line for each target that recorded requests were sent to."""
+    if not config.getoption("--whole"):
+        return
+    counts = {
+        outcome: Counter(_target(report.nodeid) for report in terminalreporter.stats.get(outcome, ()))
+        for outcome in ("passed", "failed")
+    }
+    for target in sorted(set().union(*counts.values()) - {""}):
+        same, other = counts["passed"][target], counts["failed"][target]
+        terminalreporter.write_line(
+            f"{target}: {same + other} requests, {same} answered as recorded, {other} otherwise"
+        )
+
+
+def _target(test: str) -> str:
+    """What a test sent a recorded request to; nothing, if it is about something else."""
+    name, _, parameters = test.partition("[")
+    if not name.endswith("::test_answers_as_aws_does"):
+        return ""
+    return "Ray Serve" if "test_ray_app" in name else parameters.partition("-")[0]
 
 
 @pytest.fixture(autouse=True)

@@ -15,9 +15,9 @@ NUMPY = b"\x93NUMPY"
 TRACEBACK = b"Traceback (most recent call last):"
 
 
-def send(port: int, case: Case) -> tuple[int, dict[str, str], bytes]:
+def send(port: int, case: Case, seconds: float = 60) -> tuple[int, dict[str, str], bytes]:
     """Send a case's request, and read the answer."""
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         # It may be refused before the body is read; the answer is there all the same.
         with suppress(ConnectionError):
             connection.sendall(case.sent)

@@ -37,6 +37,8 @@ class Case:
     body: bytes
     hotfire: Mapping[str, Any] | None
     """What Hotfire answers instead, on purpose."""
+    is_stable: bool
+    """Whether AWS's stack answers the same every time."""
 
 
 def cases() -> Iterator[Case]:
@@ -69,6 +71,7 @@ def _case(name: str, setup: Setup, recorded: Mapping[str, Any]) -> Case:
         headers={key.lower(): value for key, value in response.get("headers", [])},
         body=_body(response) or b"",
         hotfire=recorded.get("hotfire"),
+        is_stable=recorded.get("stable_on_rerun", True),
     )
 
 
