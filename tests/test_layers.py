@@ -29,8 +29,11 @@ ROWS = (
         "console.api_pages",
     ),
     ("console.live", "console.public"),
-    ("console.charts", "console.dev_page", "console.logs", "console.recorded"),
+    ("console.charts", "console.dev_page", "console.logs", "console.model_page", "console.recorded"),
     ("console.openapi", "console.predictions", "console.frame", "console.overview"),
+    ("console.model_view",),
+    ("console.model_answer", "console.model_fields"),
+    ("console.model_form", "console.results", "console.snippets", "console.kept"),
     (
         "console.differences",
         "console.explained",
