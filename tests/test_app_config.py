@@ -1,5 +1,6 @@
 """`app:` as config.yml may write it, and what is said of each mistake in it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hotfire.app_inputs import Input, Kind
 from hotfire.app_schema import App, Output, Shown
 from hotfire.environment import load
 from hotfire.errors import ConfigError
+from hotfire.examples import load as load_examples
 
 HEAD = "environments:\n  local:\n    model_name: m\n    app:\n"
 
@@ -257,3 +259,15 @@ MISTAKES = [
 @pytest.mark.parametrize(("lines", "said"), MISTAKES, ids=[one[1][:60] for one in MISTAKES])
 def test_a_mistake_is_told_with_its_place(tmp_path: Path, lines: list[str], said: str) -> None:
     assert mistake(tmp_path, *lines).startswith(said)
+
+
+def test_the_template_declares_an_app_that_makes_its_examples(repository: Path) -> None:
+    project = repository / "src" / "hotfire" / "templates" / "text_classification"
+    app = load(config=project / "config.yml").app
+    examples = load_examples(project / "examples")
+    assert app is not None
+    for example in examples:
+        values = app.values_of(example.request.body, example.request.content_type)
+        assert values is not None
+        assert json.loads(app.body_of(values).body) == json.loads(example.request.body)
+    assert len(examples) == 5
