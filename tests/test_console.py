@@ -15,7 +15,7 @@ from hotfire.console.endpoint_pages import EndpointPages
 from hotfire.console.logs import Printed
 from hotfire.console.model_page import ModelPage
 from hotfire.console.overview import Overview
-from hotfire.console.visits import Batch, Page, Route, Visit
+from hotfire.console.visits import Absent, Batch, Page, Route, Visit
 from hotfire.errors import StoreError
 from hotfire.region.apps import Apps
 from hotfire.region.caller import Caller
@@ -214,6 +214,8 @@ class Counting:
         )
 
     def show(self, visit: Visit) -> Page:
+        if not self.state:
+            raise Absent
         record = Endpoint("news", "arn", "c", self.state, 0.0, 0.0)
         values = {
             "endpoint": record,
@@ -303,6 +305,14 @@ async def test_a_stream_ends_with_the_region(own: Browser, feed: Feed) -> None:
     await events(response, 2)
     feed.close()
     assert await events(response, 1) == []
+
+
+async def test_a_page_that_is_gone_is_told_so(own: Browser, counting: Counting, feed: Feed) -> None:
+    response = await own.get("/live", "page=/counting")
+    await events(response, 2)
+    counting.state = ""
+    feed.publish("lines", "news", {})
+    assert await events(response, 1) == [("gone", {})]
 
 
 @pytest.mark.parametrize("page", ["", "/", "/absent", "//evil.example", "https://evil.example/"])
