@@ -93,6 +93,7 @@ def running(python: Path) -> Iterator[RayCluster]:
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
     environment = {**os.environ, **_SETTINGS, "TMPDIR": folder}
     environment["PATH"] = f"{python.parent}:{os.environ['PATH']}"
+    (Path(folder) / "ray").mkdir()  # where Ray notes its cluster, apart from any other of this machine
     log = Path(folder) / "log"
     with log.open("w") as output:
         process = subprocess.Popen(
