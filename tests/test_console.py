@@ -300,6 +300,25 @@ async def test_a_browser_that_comes_back_is_sent_the_lines_since(own: Browser) -
     await response.flow.aclose()  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("last", ["", "x", "-1", "9" * 5000])
+async def test_a_browser_that_says_nonsense_is_sent_all_lines(own: Browser, last: str) -> None:
+    response = await own.get("/live", f"page=/counting&after={last}")
+    _, (_, data) = await events(response, 2)
+    assert re.findall(r"number (\d)", data["html"]) == ["1", "2"]
+    await response.flow.aclose()  # type: ignore[union-attr]
+
+
+async def test_a_visitor_who_is_shut_out_is_told_no_more(
+    counting: Counting, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = Browser(Console(Guest(), feed, (counting,)), Visitors(Key("HOTFIREA", "secret"), 1))  # type: ignore[arg-type]
+    response = await browser.get("/live", "page=/shared/news")
+    await events(response, 2)
+    monkeypatch.setattr(Guest, "visitor", lambda self, headers: None)
+    feed.publish("lines", "news", {})
+    assert await events(response, 1) == [("gone", {})]
+
+
 async def test_a_stream_ends_with_the_region(own: Browser, feed: Feed) -> None:
     response = await own.get("/live", "page=/counting")
     await events(response, 2)

@@ -82,7 +82,9 @@ class Console:
 
     async def _living(self, visit: Visit) -> Page | None:
         """The page at an address, for a visitor who may see it; None where there is none that lives."""
-        answer = await self._answer(visit)
+        # Whoever was let in may be shut out by now.
+        visitor = self._visitors.visitor(visit.request.headers)
+        answer = await self._answer(replace(visit, visitor=visitor))
         return answer if isinstance(answer, Page) and (answer.live or answer.tail) else None
 
     def _found(self, visit: Visit) -> tuple[Route, Visit] | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from hotfire.console.frame import HEADERS, PRIVATE, Frame, plain
-from hotfire.console.visits import Page, Route, Visit
+from hotfire.console.visits import Page, Route, Visit, number
 from hotfire.region.feed import Event, Feed
 from hotfire.region.wire import Response
 
@@ -45,8 +45,8 @@ class Live:
         page = await self._living(target)
         if page is None:
             return plain(404, "Nothing changes on such a page.\n")
-        last = visit.request.headers.get(LAST_ID) or visit.query.get("after", "")
-        events = self._events(target, page, int(last) if last.isascii() and last.isdecimal() else 0)
+        last = number(visit.request.headers.get(LAST_ID) or visit.query.get("after", ""))
+        events = self._events(target, page, last or 0)
         return Response(200, (("content-type", "text/event-stream"), *HEADERS, PRIVATE), b"", events)
 
     async def _events(self, visit: Visit, page: Page, cursor: int) -> AsyncGenerator[bytes, None]:

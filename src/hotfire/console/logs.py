@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from hotfire.console.endpoint_pages import EndpointPages
-from hotfire.console.visits import Batch, Page, Route, Visit
+from hotfire.console.visits import Batch, Page, Route, Visit, number
 from hotfire.region.journal import Journal, Line
 
 _ON_A_PAGE = 300
@@ -44,8 +44,8 @@ class LogPage:
     def show(self, visit: Visit) -> Page:
         """The last lines, or those before one."""
         asked, common, name = visit.query, self._pages.common(visit), visit.places["name"]
-        text, source, before = asked.get("text", "").strip(), asked.get("from", ""), asked.get("before", "")
-        is_older = before.isascii() and before.isdecimal()
+        text, source = asked.get("text", "").strip(), asked.get("from", "")
+        before = number(asked.get("before", ""))
         streams = (source,) if source else ()
 
         def tail(cursor: int) -> Batch:
@@ -56,7 +56,7 @@ class LogPage:
         found = self._journal.lines(
             name,
             streams=streams,
-            before=int(before) if is_older else None,
+            before=before,
             containing=text,
             limit=_ON_A_PAGE + 1,
             newest_first=True,
@@ -70,7 +70,7 @@ class LogPage:
                 "lines": [_printed(line) for line in shown],
                 "cursor": shown[-1].id if shown else 0,
                 "asked": asked,
-                "is_older": is_older,
+                "is_older": before is not None,
                 "is_filtered": bool(text or source),
                 "sources": [stream.name for stream in self._journal.streams(name)],
                 "older": f"{visit.request.path}?{urlencode(older)}" if older else "",
@@ -78,7 +78,7 @@ class LogPage:
             live=("state",),
             topics=("lines", "endpoints"),
             endpoint=name,
-            tail=None if is_older else tail,
+            tail=tail if before is None else None,
         )
 
 

@@ -17,7 +17,7 @@ from hotfire.console.projects import examples_folder
 from hotfire.console.requests import WAYS
 from hotfire.console.shown import Shown, shown
 from hotfire.console.times import times_spent
-from hotfire.console.visits import Absent, Page, Route, Visit
+from hotfire.console.visits import Absent, Page, Route, Visit, number
 from hotfire.errors import HotfireError
 from hotfire.examples import Answer, ExampleRequest, record, recorded
 from hotfire.failure import Sent
@@ -149,9 +149,8 @@ class RecordedRequest:
         return await self._page(one, saved=Saved(f"Saved as {file}."))
 
     async def _one(self, visit: Visit) -> Invocation:
-        text = visit.places["id"]
-        known = text.isascii() and text.isdecimal() and len(text) < 19
-        one = await self._invocations.one(int(text)) if known else None
+        id = number(visit.places["id"])
+        one = await self._invocations.one(id) if id is not None else None
         if one is None:
             raise Absent(
                 "There is no such request, or it is not kept any more: the journal has the last ones."

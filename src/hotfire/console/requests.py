@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from hotfire.console.endpoint_pages import EndpointPages
-from hotfire.console.visits import Page, Route, Visit
+from hotfire.console.visits import Page, Route, Visit, number
 from hotfire.region.invocations import VIAS, Invocations, Query
 from hotfire.region.store import Store
 
@@ -56,13 +56,12 @@ class RequestList:
 
     async def _page(self, template: str, visit: Visit, endpoint: str, values: Mapping[str, Any]) -> Page:
         asked = visit.query
-        before = asked.get("before", "")
         query = Query(
             endpoint=endpoint,
             via=asked.get("via", ""),
             status=asked.get("status", ""),
             text=asked.get("text", "").strip(),
-            before=int(before) if before.isascii() and before.isdecimal() else None,
+            before=number(asked.get("before", "")),
         )
         found = await self._invocations.recent(query, _ON_A_PAGE + 1)
         rows, is_more = found[:_ON_A_PAGE], len(found) > _ON_A_PAGE

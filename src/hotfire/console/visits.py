@@ -79,6 +79,9 @@ class Page:
     tail: Callable[[int], Batch] | None = None
 
 
+_LONGEST_NUMBER = 19
+"""Digits of what SQLite may not be able to count to."""
+
 Handler = Callable[[Visit], Page | Response | Awaitable[Page | Response]]
 
 
@@ -108,6 +111,11 @@ class Part(Protocol):
 
 class Absent(Exception):  # it is no error of ours: the visitor is told, and nobody else
     """There is no such page; the message says what is not there."""
+
+
+def number(text: str) -> int | None:
+    """A whole number that somebody wrote into an address; None of what is none, or cannot be anybody's id."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < _LONGEST_NUMBER else None
 
 
 def _fields(text: str) -> Mapping[str, str]:
