@@ -398,12 +398,17 @@ def test_a_requirement_that_nobody_has_is_named_and_nothing_is_left(
     project: Project, python_base: str, docker: Any
 ) -> None:
     project.require("no-such-package==1.0\n")
-    project.configure(base=python_base, torch="2.9.1", index="none", network="none")
-    code, text = told(project)
+    base = "hotfire-tests/python-of-one-test:1"
+    docker.images.get(python_base).tag(base)
+    project.configure(base=base, torch="2.9.1", index="none", network="none")
+    try:
+        code, text = told(project)
+    finally:
+        docker.images.remove(base)
     assert code == 1
     assert "the requirements cannot be resolved: " in text
     assert "no-such-package==1.0" in text
-    assert docker.containers.list(all=True, filters={"label": PROGRAM_LABEL}) == []
+    assert docker.containers.list(all=True, filters={"label": f"{PROGRAM_LABEL}={base}"}) == []
     assert list(project.folder.glob("*.lock")) == []
 
 

@@ -15,7 +15,7 @@ from hotfire.container_engine import Engine, engine_errors, explained
 from hotfire.errors import EngineError
 
 PROGRAM_LABEL = "hotfire.program"
-"""Of the containers in which a program runs once."""
+"""Of the containers in which a program runs once; the image's name."""
 
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
 _LONG_STEPS = ("FROM", "RUN", "COPY --from")
@@ -103,7 +103,7 @@ def run(engine: Engine, program: Program, file: str, tell: Telling) -> bytes:
             entrypoint=[],
             user="0",
             working_dir="/",
-            labels={PROGRAM_LABEL: ""},
+            labels={PROGRAM_LABEL: program.image},
             platform=program.platform,
             host_config=engine.api.create_host_config(
                 binds={str(path): {"bind": place, "mode": "ro"} for place, path in program.folders.items()},
