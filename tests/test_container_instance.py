@@ -239,8 +239,8 @@ async def test_a_container_that_dies_at_the_start(docker: Any, home: Path, make:
 
 
 async def test_a_container_that_is_never_healthy(docker: Any, home: Path, make: Make) -> None:
-    instance = make(f"{HANDLER}\nPING = 503\n", patience=1)
-    with pytest.raises(LoadFailed, match=r"did not answer /ping with 200 within 1 s: loaded"):
+    instance = make(f"{HANDLER}\nPING = 503\n", patience=3)
+    with pytest.raises(LoadFailed, match=r"did not answer /ping with 200 within 3 s: loaded"):
         await instance.start()
     assert containers(docker, home) == []
 
