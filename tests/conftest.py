@@ -136,6 +136,12 @@ def own_image(python_base: str, repository: Path, tmp_path_factory: pytest.TempP
     return build(python_base, tmp_path_factory.mktemp("own-image"))
 
 
+@pytest.fixture(scope="session")
+def wheel_of(repository: Path) -> Any:
+    """`wheel_of(folder, name, version)` makes a package, and says how a lock names it."""
+    return run_path(str(repository / "tests" / "small_package.py"))["wheel_of"]
+
+
 @pytest.fixture
 def registry(require: Callable[[str, str], str], repository: Path, tmp_path: Path) -> Iterator[str]:
     """The address of a registry of images, on the loopback: see `registry.py`."""

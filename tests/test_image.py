@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -303,24 +303,6 @@ def test_a_module_that_nobody_asks_for_is_named_before_anything_is_built(project
     assert "unheard_of is imported, but there is no requirements.txt" in text
 
 
-def wheel_of(folder: Path, name: str, version: str) -> Pin:
-    """A package of one line."""
-    written = io.BytesIO()
-    info = f"{name}-{version}.dist-info"
-    files = {
-        f"{name}/__init__.py": "NAMES = {'a', 'b', 'c'}\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    files[f"{info}/RECORD"] = "".join(f"{place},,\n" for place in (*files, f"{info}/RECORD"))
-    with zipfile.ZipFile(written, "w") as archive:
-        for place, text in files.items():
-            archive.writestr(zipfile.ZipInfo(place, (1980, 1, 1, 0, 0, 0)), text)
-    folder.mkdir(exist_ok=True)
-    (folder / f"{name}-{version}-py3-none-any.whl").write_bytes(written.getvalue())
-    return Pin(name, version, hashlib.sha256(written.getvalue()).hexdigest())
-
-
 @pytest.fixture
 def engine(docker: Any) -> Iterator[Engine]:
     engine = Engine.connect(variables_of_process())
@@ -329,7 +311,9 @@ def engine(docker: Any) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def small(project: Project, python_base: str, engine: Engine) -> tuple[OwnImage, Lock]:
+def small(
+    project: Project, python_base: str, engine: Engine, wheel_of: Callable[..., Pin]
+) -> tuple[OwnImage, Lock]:
     """An image of packages that are made here, without a network."""
     wheels = project.folder / "wheels"
     pins = tuple(wheel_of(wheels, name, "2.0") for name in ("setuptools", "torch"))
@@ -438,7 +422,11 @@ def test_a_lock_of_another_base_is_made_anew(engine: Engine, small: tuple[OwnIma
 
 
 def test_packages_for_gpus_are_refused_unless_they_are_meant(
-    project: Project, python_base: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    project: Project,
+    python_base: str,
+    engine: Engine,
+    wheel_of: Callable[..., Pin],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from hotfire import own_wheel as module
 

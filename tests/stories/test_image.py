@@ -192,8 +192,19 @@ def test_a_requirement_makes_it_another_image_which_a_dry_run_does_not_build(
 
 
 @pytest.fixture
-def at_aws(own: Project, own_image: Any, aws: Any, registry: str) -> Callable[..., Any]:
-    """Runs a command of the project for AWS, whose registry of images is on the loopback."""
+def at_aws(
+    project: Project, aws: Any, registry: str, docker: Any, python_base: str, wheel_of: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Runs a command of a project for AWS, whose registry of images is on the loopback.
+
+    Its image is a small one: nothing is served by it here.
+    """
+    from hotfire.environment import load
+    from hotfire.image_lock import Lock
+    from hotfire.image_order import order
+
+    wheels = project.folder / "wheels"
+    pins = tuple(wheel_of(wheels, name, "2.0") for name in ("setuptools", "torch"))
     aws.steer(registry=f"http://{registry}")
     production = {
         "model_name": "news",
@@ -202,13 +213,18 @@ def at_aws(own: Project, own_image: Any, aws: Any, registry: str) -> Callable[..
         "endpoint_url": aws.url,
         "region": "eu-west-1",
         "model_data_path": "s3://my-models/news/model.tar.gz",
-        **own_image.give(own.folder),
+        "serving": "hotfire",
+        "own_image": {"base": python_base, "torch": "2.0", "wheels": str(wheels), "index": "none"},
     }
-    environments = {"local": {"model_name": own.name}, "production": production}
-    own.write("config.yml", json.dumps({"environments": environments}))
+    environments = {"local": {"model_name": project.name}, "production": production}
+    config = project.write("config.yml", json.dumps({"environments": environments}))
+    asked = order(load("production", config=config), None)
+    base = docker.images.get(python_base).id
+    lock = Lock(python_base, base, "3.11.7", asked.platform, asked.sha256, pins)
+    asked.file.write_text(lock.text())
 
     def at_aws(*arguments: str) -> Any:
-        return own.hotfire(*arguments, "--env", "production", **KEYS)
+        return project.hotfire(*arguments, "--env", "production", **KEYS)
 
     return at_aws
 
@@ -216,14 +232,14 @@ def at_aws(own: Project, own_image: Any, aws: Any, registry: str) -> Callable[..
 def test_at_aws_it_is_pushed_once_and_deleted_with_the_endpoint(
     at_aws: Callable[..., Any], aws: Any, docker: Any, registry: str
 ) -> None:
-    repository = f"{registry}/hotfire-tests/own"
+    repository = f"{registry}/hotfire/news"
     planned = at_aws("deploy", "--dry-run")
     assert planned.returncode == 3, planned.stderr
     assert [line.rpartition(":")[0] for line in planned.stdout.splitlines() if " image " in line] == [
         f"  + build image {repository}",
         f"  + push image {repository}",
     ]
-    assert "  + create repository hotfire-tests/own in ECR\n" in planned.stdout
+    assert "  + create repository hotfire/news in ECR\n" in planned.stdout
     assert docker.images.list(repository) == []
 
     try:
@@ -234,11 +250,11 @@ def test_at_aws_it_is_pushed_once_and_deleted_with_the_endpoint(
         container = sagemaker.describe_model(ModelName=model["ModelName"])["PrimaryContainer"]
         assert container["Image"].startswith(f"{repository}:")
         tag = container["Image"].rpartition(":")[2]
-        assert tags_of(registry, "hotfire-tests/own") == [tag]
+        assert tags_of(registry, "hotfire/news") == [tag]
 
         # The imitation of ECR does not know what its registry holds.
         ecr = aws.client("ecr")
-        ecr.put_image(repositoryName="hotfire-tests/own", imageManifest=MANIFEST, imageTag=tag)
+        ecr.put_image(repositoryName="hotfire/news", imageManifest=MANIFEST, imageTag=tag)
         aws.steer(calls=[])
         again = at_aws("deploy", "--json")
         assert json.loads(again.stdout)["changed"] is False
