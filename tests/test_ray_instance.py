@@ -15,6 +15,7 @@ from urllib.request import urlopen
 import pytest
 
 from hotfire.errors import ClusterAway, ClusterError, DeadlineExceeded, LoadFailed, QueueFull, StreamBroken
+from hotfire.instances import ray_cluster
 from hotfire.instances.base import Cluster, Request, Spec
 from hotfire.instances.ray import RayInstance
 from hotfire.instances.ray_cluster import RayCluster
@@ -299,6 +300,24 @@ async def test_a_job_that_fails(tmp_path: Path, printed: str, said: str) -> None
         with pytest.raises(LoadFailed, match=said):
             await waiting(host, tmp_path, address).start()
         await host.close()
+
+
+async def test_a_head_node_that_takes_no_jobs_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = answering()
+    answers["/api/jobs/"] = (500, "No available agent to submit job, please try again later.")
+    with dashboard(answers) as address:
+
+        async def until_it_does(seconds: float) -> None:
+            answers["/api/jobs/"] = answering()["/api/jobs/"]
+
+        monkeypatch.setattr(asyncio, "sleep", until_it_does)
+        cluster = RayCluster(address)
+        assert await cluster.submit("true") == "j"
+        answers["/api/jobs/"] = (500, "please try again later.")
+        monkeypatch.setattr(ray_cluster, "SECONDS_FOR_AN_AGENT", -1)
+        with pytest.raises(ClusterError, match="with 500: please try again later"):
+            await cluster.submit("true")
+        cluster.close()
 
 
 async def test_what_does_not_fit_the_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,10 @@ from hotfire.instances.ray_state import Serving, serving
 LEAST_VERSION = (2, 54)
 """The oldest Ray that this was tried with."""
 
+SECONDS_FOR_AN_AGENT = 60.0
+"""For which a head node that takes no jobs yet is asked again."""
+
+_LATER = "try again later"
 _SECONDS_TO_ANSWER = 30.0
 _SERVE = "/api/serve/applications/"
 _JOBS = "/api/jobs/"
@@ -68,8 +72,17 @@ class RayCluster:
 
     async def submit(self, entrypoint: str) -> str:
         """Have the head node run a command; the id of the job."""
-        told = await self._ask("POST", _JOBS, {"entrypoint": entrypoint})
-        return str(told["submission_id"])
+        until = asyncio.get_running_loop().time() + SECONDS_FOR_AN_AGENT
+        while True:
+            try:
+                told = await self._ask("POST", _JOBS, {"entrypoint": entrypoint})
+            except ClusterError as error:
+                # A node that has just come up, or has much to do, is not ready for jobs yet.
+                if _LATER not in error.message or asyncio.get_running_loop().time() > until:
+                    raise
+                await asyncio.sleep(1)
+            else:
+                return str(told["submission_id"])
 
     async def job(self, job: str) -> Job:
         """How a job is getting on."""
