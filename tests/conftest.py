@@ -33,6 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run in several processes, those of a file stay together, and those that share something."""
     for item in items:
         needed = set(getattr(item, "fixturenames", ()))
+        if "[image-" in item.nodeid:
+            needed.add("docker")
         groups = (group for group, fixtures in _SHARED.items() if needed & fixtures)
         item.add_marker(pytest.mark.xdist_group(next(groups, item.path.name)))
 
