@@ -17,7 +17,8 @@ from hotfire.address import Address, find
 
 _OF_DOCKER = ("docker_daemon", "tiny_image")
 _SHARED = {
-    "docker": {"docker", "own_docker", "registry"},
+    # A browser drops its connections when networks come and go, as those of containers do.
+    "docker": {"docker", "own_docker", "registry", "browser"},
     "ray": {"ray_python", "ray_cluster"},
     "clients": {"clients", "scaling"},
 }

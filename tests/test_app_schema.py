@@ -183,7 +183,7 @@ def test_what_is_no_number_is_refused(text: str) -> None:
 
 
 def test_json_that_is_none_is_refused_where_it_breaks() -> None:
-    with pytest.raises(InputError, match="x is not valid JSON: .* line 1 column 2"):
+    with pytest.raises(InputError, match=r"x is not valid JSON: .* line 1 column 2"):
         Input("x", Kind.JSON).read("{")
 
 
