@@ -91,9 +91,7 @@ def running(python: Path) -> Iterator[RayCluster]:
     """A cluster, run by a Python that has Ray."""
     # Ray has sockets in its folder, whose paths must be short; its jobs are run by the Python on the PATH.
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
-    environment = {**os.environ, **_SETTINGS, "TMPDIR": folder}
-    environment["PATH"] = f"{python.parent}:{os.environ['PATH']}"
-    (Path(folder) / "ray").mkdir()  # where Ray notes its cluster, apart from any other of this machine
+    environment = {**os.environ, **_SETTINGS, "PATH": f"{python.parent}:{os.environ['PATH']}"}
     log = Path(folder) / "log"
     with log.open("w") as output:
         process = subprocess.Popen(
