@@ -11,6 +11,7 @@ from hotfire import environment
 from hotfire.app_schema import App
 from hotfire.environment import Asynchronous, Autoscaling, Environment, Serverless, is_one_edit, load
 from hotfire.errors import ConfigError, ProjectError
+from hotfire.image_settings import ImageSettings
 
 ARTICLE = """\
 environments:
@@ -118,6 +119,7 @@ def test_every_key_reaches_its_field(project: Path) -> None:
         "serving: ray",
         "ray: {num_replicas: 2}",
         "ray_address: http://head:8265",
+        "own_image: {base: python:3.12-slim}",
         "vpc: {Subnets: [a]}",
         "tags: {team: news}",
         "endpoint_config: {DataCaptureConfig: {}}",
@@ -159,6 +161,7 @@ def test_every_key_reaches_its_field(project: Path) -> None:
         serving="ray",
         ray={"num_replicas": 2},
         ray_address="http://head:8265",
+        own_image=ImageSettings(base="python:3.12-slim"),
         vpc={"Subnets": ["a"]},
         tags={"team": "news"},
         endpoint_config={"DataCaptureConfig": {}},
