@@ -29,7 +29,7 @@ test: $(VENV)/test  ## ruff, mypy and pytest, against the built wheel
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@folder=$$(mktemp -d) && export MPLCONFIGDIR="$$folder/matplotlib" && \
-	{ $(BIN)/pytest --numprocesses=$(JOBS) --dist=loadgroup --basetemp="$$folder/tests" $(ARGS); code=$$?; rm -rf "$$folder"; exit $$code; }
+	{ $(BIN)/pytest --numprocesses=$(JOBS) --basetemp="$$folder/tests" $(ARGS); code=$$?; rm -rf "$$folder"; exit $$code; }
 
 conformance: $(VENV)/test  ## hold every target to AWS's recorded answers, and AWS's own stack too (long)
 	$(BIN)/pytest -q --whole tests/test_conformance.py tests/test_ray_app.py

@@ -1,12 +1,14 @@
 """What every test gets: an environment without the user's settings."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from runpy import run_path
 from typing import Any
@@ -16,13 +18,11 @@ import pytest
 from hotfire.address import Address, find
 
 _OF_DOCKER = ("docker_daemon", "tiny_image")
-_SHARED = {
-    # A browser drops its connections when networks come and go, as those of containers do.
-    "docker": {"docker", "own_docker", "registry", "browser"},
-    "ray": {"ray_python", "ray_cluster"},
-    "clients": {"clients", "scaling"},
-}
-"""Fixtures that are dear, or that two tests at a time would get in each other's way over."""
+_ALONE = re.compile(r"\b(docker|own_docker|own_image|tiny_image|registry|browser|window|engine): ")
+"""Parameters of tests that get in each other's way: a browser drops its connections when networks come and go, as
+those of containers do."""
+_DEAR = re.compile(r"\b(ray_python|ray_cluster): ")
+"""Parameters that take long to make, once in each process."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,14 +30,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--whole", action="store_true", help="send all recorded requests to every target")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in several processes, those of a file stay together, and those that share something."""
-    for item in items:
-        needed = set(getattr(item, "fixturenames", ()))
-        if "[image-" in item.nodeid:
-            needed.add("docker")
-        groups = (group for group, fixtures in _SHARED.items() if needed & fixtures)
-        item.add_marker(pytest.mark.xdist_group(next(groups, item.path.name)))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where tests run in several processes, those of a file stay together, and files that share something."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(config.rootpath / nodeid.partition("::")[0])
+
+    return Together(config, log)
+
+
+@cache
+def _group(file: Path) -> str:
+    """What the tests of a file are run with."""
+    source = file.read_text()
+    if _ALONE.search(source) or file.name == "test_conformance.py":
+        return "alone"
+    return "ray" if _DEAR.search(source) else str(file)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
