@@ -243,7 +243,7 @@ def test_all_can_be_done_by_the_keyboard(scene: Scene, window: Any, size: Any) -
     page.keyboard.type("A law")
     tab_to("#send")
     page.keyboard.press("Enter")
-    page.locator("#result li", has_text="Business 25.0 %").wait_for()
+    page.locator("#result ol.bars").first.locator("li", has_text="Business 25.0 %").wait_for()
     tab_to("#answer pre, #answer summary")
 
 
