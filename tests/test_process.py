@@ -726,6 +726,7 @@ async def test_a_model_that_is_not_loaded_in_time(serve: Serve) -> None:
 async def test_a_start_that_is_given_up_leaves_nothing(serve: Serve) -> None:
     source = RUNS.replace("    return {", "    print('loads'); time.sleep(1000)\n    return {")
     printed: list[Served] = []
+    before = set(psutil.Process().children(recursive=True))
 
     async def start() -> None:
         async with serve(source) as served:
@@ -738,7 +739,11 @@ async def test_a_start_that_is_given_up_leaves_nothing(serve: Serve) -> None:
         with pytest.raises(asyncio.CancelledError):
             await starting
     ours = {psutil.Process().pid}
-    await until(lambda: not [one for one in psutil.Process().children(recursive=True) if _loads(one, ours)])
+
+    def started() -> set[psutil.Process]:
+        return set(psutil.Process().children(recursive=True)) - before
+
+    await until(lambda: not [one for one in started() if _loads(one, ours)])
 
 
 def _loads(one: psutil.Process, ours: set[int]) -> bool:
