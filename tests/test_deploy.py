@@ -65,6 +65,8 @@ class Told:
     def log(self, line: str) -> None:
         self.lines.append(line)
 
+    def passing(self, text: str) -> None: ...
+
     def printed(self, line: str) -> None:
         self.lines.append(line)
 

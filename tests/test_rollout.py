@@ -26,6 +26,8 @@ class Quiet:
     def log(self, line: str) -> None:
         self.lines.append(line)
 
+    def passing(self, text: str) -> None: ...
+
     def printed(self, line: str) -> None:
         self.lines.append(line)
 
