@@ -455,7 +455,14 @@ def test_the_examples_are_shown_on_the_endpoints_page(project: Project) -> None:
 
     with Store(project.region.home / "region.sqlite") as store:
         assert store.examples(project.name) == [
-            {"name": "one", "body": '[["a headline"]]', "content_type": "application/json", "accept": ""}
+            {
+                "name": "one",
+                "content_type": "application/json",
+                "accept": "",
+                "custom_attributes": "",
+                "status": 200,
+                "body": '[["a headline"]]',
+            }
         ]
 
 

@@ -284,7 +284,6 @@ def test_the_bucket_of_another_account_is_refused(news: ProductionProject) -> No
         ({"update": {"strategy": "canary"}}, "update.strategy must be blue_green, rolling or in_place"),
         ({"update": {"strategy": "rolling", "WaitIntervalInSeconds": 9999}}, "must be at most 3600"),
         ({"framework_version": "2.7"}, "The nearest is 2.6.0"),
-        ({"serving": "ray"}, "needs an `image:` of your own"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
