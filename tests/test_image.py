@@ -403,8 +403,10 @@ def test_a_base_that_cannot_be_had_is_named(project: Project, docker: Any) -> No
 
 def test_a_base_without_python_is_named(project: Project, docker: Any, python_base: str) -> None:
     name = "hotfire-tests/no-python:1"
-    file = io.BytesIO(f"FROM {python_base}\nRUN rm -f /usr/local/bin/python3\n".encode())
-    docker.images.build(fileobj=file, tag=name, rm=True)
+    changed = docker.containers.run(python_base, ["rm", "-f", "/usr/local/bin/python3"], detach=True)
+    changed.wait()
+    changed.commit(*name.split(":"))
+    changed.remove()
     try:
         code, text = told(project, "--base", name)
     finally:
