@@ -434,10 +434,14 @@ def test_a_page_says_what_dev_serves_and_shows_its_app_at_the_next_save(
         page.get_by_text("what it serves answers here").wait_for()
         assert page.get_by_role("textbox", name="Body").count() == 1
         project.configure(model_name=project.name, app={"title": "Edited", "inputs": [{"name": "words"}]})
-        page.wait_for_function(
+        # Playwright's wait_for_function would take the promise itself for the truth.
+        assert page.evaluate(
             """async () => {
-                 const text = await (await fetch(location.href)).text();
-                 return text.includes("<h2>Edited</h2>");
+                 for (const end = Date.now() + 30000; Date.now() < end; ) {
+                   const text = await (await fetch(location.href)).text();
+                   if (text.includes("<h2>Edited</h2>")) return true;
+                 }
+                 return false;
                }"""
         )
         page.reload()
