@@ -19,7 +19,7 @@ import pytest
 
 from hotfire import image_lock
 from hotfire.container_builds import PROGRAM_LABEL, Telling, find
-from hotfire.container_engine import Engine
+from hotfire.container_engine import Engine, events
 from hotfire.environment import Environment, load, variables_of_process
 from hotfire.errors import ConfigError, EngineError, ProjectError
 from hotfire.image_build import OwnImage, is_built, repository
@@ -376,6 +376,15 @@ def test_a_package_that_is_not_what_was_locked_is_not_built_in(
         own.build(engine, made, "hotfire-tests/small", SILENT)
     assert failure.value.message.startswith(f"the image hotfire-tests/small:{made.tag} cannot be built: ")
     assert find(engine, f"hotfire-tests/small:{made.tag}") is None
+
+
+def test_what_the_engine_tells_is_read_to_its_end_and_its_error_raised_then() -> None:
+    told = iter([{"stream": "a"}, {"error": "full"}, {"stream": "b"}])
+    heard = []
+    with pytest.raises(EngineError, match="it is full"):
+        heard.extend(events(told, lambda reason: EngineError(f"it is {reason}")))
+    assert (heard, list(told)) == ([{"stream": "a"}], [])
+    assert list(events([{"stream": "a"}], EngineError)) == [{"stream": "a"}]
 
 
 def test_a_requirement_that_nobody_has_is_named_and_nothing_is_left(

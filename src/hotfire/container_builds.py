@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from hotfire.container_engine import Engine, engine_errors, explained
+from hotfire.container_engine import Engine, engine_errors, events, explained
 from hotfire.errors import EngineError
 
 PROGRAM_LABEL = "hotfire.program"
@@ -129,7 +129,7 @@ def build(engine: Engine, work: Build, tell: Telling) -> None:
     """Build an image and name it. Raises EngineError with what was printed last."""
     lines: list[str] = []
     with engine_errors(f"the image {work.name} cannot be built"), _patient(engine):
-        events = engine.api.build(
+        told = engine.api.build(
             fileobj=work.context,
             custom_context=True,
             tag=work.name,
@@ -141,9 +141,7 @@ def build(engine: Engine, work: Build, tell: Telling) -> None:
             platform=work.platform,
             decode=True,
         )
-        for event in events:
-            if "error" in event:
-                raise _failed_build(work.name, str(event["error"]), lines)
+        for event in events(told, lambda reason: _failed_build(work.name, reason, lines)):
             for line in str(event.get("stream", "")).splitlines():
                 _take(line, lines, tell)
 
@@ -162,9 +160,8 @@ def push(engine: Engine, name: str, login: Mapping[str, str] | None, tell: Telli
     layers: dict[str, tuple[int, int]] = {}
     with engine_errors(doing), _patient(engine):
         given = None if login is None else dict(login)
-        for event in engine.api.push(repository, mark, auth_config=given, stream=True, decode=True):
-            if "error" in event:
-                raise EngineError(*explained(doing, str(event["error"])))
+        told = engine.api.push(repository, mark, auth_config=given, stream=True, decode=True)
+        for event in events(told, lambda reason: EngineError(*explained(doing, reason))):
             detail = event.get("progressDetail") or {}
             if detail.get("total"):
                 layers[event["id"]] = int(detail.get("current", 0)), int(detail["total"])

@@ -6,7 +6,7 @@ Every call takes its time: an event loop makes them on threads.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -143,14 +143,13 @@ class Engine:
 
         Without one, what `docker login` has left is used; without a platform it is the engine's own.
         """
-        with engine_errors(f"the image {image} {_NOT_HAD}"):
+        doing = f"the image {image} {_NOT_HAD}"
+        with engine_errors(doing):
             given = None if login is None else dict(login)
-            for event in self._client.api.pull(
+            told = self._client.api.pull(
                 image, stream=True, decode=True, auth_config=given, platform=platform
-            ):
-                if "error" in event:
-                    raise EngineError(*explained(f"the image {image} {_NOT_HAD}", str(event["error"])))
-                yield event
+            )
+            yield from events(told, lambda reason: EngineError(*explained(doing, reason)))
 
     def create(self, recipe: Recipe) -> str:
         """Make a container; its id. It does not run yet."""
@@ -263,6 +262,23 @@ def engine_errors(doing: str) -> Iterator[None]:
     except (docker.errors.DockerException, requests.RequestException) as error:
         message = f"{doing}: the container engine does not answer any more ({error})"
         raise EngineAway(message, "See that it runs: `docker info`.") from error
+
+
+def events(
+    told: Iterable[Mapping[str, Any]], failure: Callable[[str], EngineError]
+) -> Iterator[Mapping[str, Any]]:
+    """What the engine tells of its work; in the end the failure that an error among it makes.
+
+    All of it is read even so: docker-py gives a connection back at the end of its stream alone.
+    """
+    reason = ""
+    for event in told:
+        if "error" in event:
+            reason = str(event["error"])
+        elif not reason:
+            yield event
+    if reason:
+        raise failure(reason)
 
 
 def _check_is_here(host: str | None) -> None:

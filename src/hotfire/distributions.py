@@ -75,6 +75,7 @@ ALSO_PROVIDED_BY = {
     "jwt": ("python-jwt",),
     "Levenshtein": ("levenshtein",),
     "pynvml": ("pynvml",),
+    "sagemaker_inference": ("sagemaker-pytorch-inference",),
     "clip": ("clip", "clip-anytorch"),
     "attrs": ("attrs",),
     "umap": ("umap",),
