@@ -10,7 +10,8 @@ from hotfire.app_inputs import Input
 from hotfire.app_schema import App, Source
 from hotfire.errors import StoreError
 from hotfire.region.apps import Apps, PageExample
-from hotfire.region.invocations import Invocation, Message, Query
+from hotfire.region.invocations import Query
+from hotfire.region.records import Invocation, Message
 from hotfire.region.store import Store
 from hotfire.resources import Endpoint
 

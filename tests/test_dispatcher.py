@@ -15,8 +15,8 @@ from hotfire.region.buckets import Buckets
 from hotfire.region.caller import Caller
 from hotfire.region.dispatcher import Dispatcher
 from hotfire.region.fleet import Variant, VariantPlan
-from hotfire.region.invocations import Record
 from hotfire.region.queue import Queue, Ticket
+from hotfire.region.records import Record
 from hotfire.region.scribe import Scribe
 from hotfire.region.store import Store
 

@@ -14,16 +14,9 @@ import pytest
 
 from hotfire.errors import StoreError, UsageError
 from hotfire.region import invocations as module
-from hotfire.region.invocations import (
-    MOST_OF_BODY,
-    Invocation,
-    Invocations,
-    Message,
-    Query,
-    Record,
-    cut,
-)
+from hotfire.region.invocations import Invocations, Query
 from hotfire.region.quota import MOST_BYTES, MOST_REQUESTS, Limits
+from hotfire.region.records import MOST_OF_BODY, Invocation, Message, Record, cut
 
 pytestmark = pytest.mark.anyio
 
@@ -295,8 +288,8 @@ async def test_a_full_disk_costs_records_alone(
     journal = opened()
     kept = add(journal)
     await journal.flush()
-    pages = journal._database.rows("PRAGMA page_count")[0][0]
-    journal._database.write(f"PRAGMA max_page_count = {pages}")
+    pages = journal._file._database.rows("PRAGMA page_count")[0][0]
+    journal._file._database.write(f"PRAGMA max_page_count = {pages}")
     for _ in range(3):
         add(journal, sent=bytes(60_000))
         await journal.flush()
@@ -305,7 +298,7 @@ async def test_a_full_disk_costs_records_alone(
     assert [line.getMessage() for line in caplog.records] == [
         f"requests are not recorded: No space is left to write {path}."
     ]
-    journal._database.write("PRAGMA max_page_count = 100000")
+    journal._file._database.write("PRAGMA max_page_count = 100000")
     later = add(journal)
     assert await ids(journal) == [later, kept]
 
@@ -324,7 +317,7 @@ async def test_what_cannot_be_stored_costs_itself_alone(
     opened: Callable[..., Invocations], caplog: pytest.LogCaptureFixture
 ) -> None:
     journal = opened()
-    add(journal, endpoint="half a pair: \ud800")
+    add(journal, sent_headers=None)
     await journal.flush()
     whole = add(journal, message="half a pair: \ud800")
     assert (await ids(journal), journal.lost) == ([whole], 1)

@@ -111,6 +111,8 @@ ROWS = (
         "region.trees",
         "region.validation",
     ),
+    ("region.batches",),
+    ("region.records",),
     ("region.eventstream", "region.database", "region.masking", "region.quota"),
     ("region.caller", "region.codec", "region.cursor", "region.patterns", "region.visitor"),
     ("instances.process", "instances.containers", "instances.hosts", "instances.ray_host"),

@@ -127,5 +127,5 @@ async def test_records_are_written_without_being_asked_for(world: World, tmp_pat
     world.seen.scribe.entry("invoke", "e").end(code="ValidationError")
     with closing(sqlite3.connect(tmp_path / "requests.sqlite")) as database:
         async with asyncio.timeout(10):
-            while not database.execute("SELECT count(*) FROM requests").fetchone()[0]:
+            while not database.execute("SELECT count(*) FROM batches").fetchone()[0]:
                 await asyncio.sleep(0.01)

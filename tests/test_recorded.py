@@ -12,8 +12,8 @@ from hotfire.console.frame import Frame
 from hotfire.console.recorded import RecordedRequest
 from hotfire.console.visits import Absent, Page, Visit
 from hotfire.errors import InstanceError, UsageError
-from hotfire.region.invocations import Invocation, Message
 from hotfire.region.journal import Journal
+from hotfire.region.records import Invocation, Message
 from hotfire.region.replays import Replay, Target
 from hotfire.region.store import Store
 from hotfire.region.visitor import OWNER

@@ -11,7 +11,7 @@ from hotfire.console.recorded import compared
 from hotfire.errors import DeadlineExceeded, UsageError, ValidationError
 from hotfire.instances.base import Answer, Request
 from hotfire.region.caller import Caller
-from hotfire.region.invocations import Invocation, Message
+from hotfire.region.records import Invocation, Message
 from hotfire.region.replays import Replay, Replays, Target
 from hotfire.region.runtime import Outcome
 from hotfire.region.store import Store

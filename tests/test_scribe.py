@@ -12,8 +12,8 @@ from hotfire.instances.base import Answer, Request
 from hotfire.region.caller import Caller
 from hotfire.region.feed import Feed
 from hotfire.region.fleet import Variant, VariantPlan
-from hotfire.region.invocations import MOST_OF_BODY, Record
 from hotfire.region.queue import Ticket
+from hotfire.region.records import MOST_OF_BODY, Record
 from hotfire.region.runtime import Runtime
 from hotfire.region.scribe import Scribe
 from hotfire.region.traffic import Figures, Traffic

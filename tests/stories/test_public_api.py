@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hotfire.address import Address, find
+from hotfire.region.batches import Batches
+from hotfire.region.quota import Limits
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -126,8 +126,8 @@ def asked(region: Address) -> list[tuple[str, str, bytes]]:
     """How the requests to the model came, their ids and bodies, the last one first."""
     # When these are told, all that was recorded is written.
     region.call("POST", "/_hotfire/requests", {"endpoint": "news", "limit": 1})
-    with closing(sqlite3.connect(region.home / "requests.sqlite")) as journal:
-        return journal.execute("SELECT via, request, sent FROM requests ORDER BY id DESC").fetchall()
+    with Batches(region.home / "requests.sqlite", Limits()) as journal:
+        return [(one.written.via, one.written.request, one.bodies[0]) for one in journal.newest()]
 
 
 def test_a_program_of_the_machine_asks_with_nothing_but_json(region: Address) -> None:

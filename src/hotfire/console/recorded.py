@@ -22,8 +22,9 @@ from hotfire.errors import HotfireError
 from hotfire.examples import Answer, ExampleRequest, record, recorded
 from hotfire.failure import Sent
 from hotfire.hints import advice
-from hotfire.region.invocations import Invocation, Invocations, Message
+from hotfire.region.invocations import Invocations
 from hotfire.region.journal import Journal
+from hotfire.region.records import Invocation, Message
 from hotfire.region.replays import Replay, Replays, Target
 from hotfire.region.runtime import parameters
 from hotfire.region.store import Store

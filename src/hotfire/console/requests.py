@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 
 from hotfire.console.endpoint_pages import EndpointPages
 from hotfire.console.visits import Page, Route, Visit, number
-from hotfire.region.invocations import VIAS, Invocations, Query
+from hotfire.region.invocations import Invocations, Query
+from hotfire.region.records import VIAS
 from hotfire.region.store import Store
 
 _ON_A_PAGE = 100

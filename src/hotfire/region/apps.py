@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from hotfire.app_inference import Sample, completed
 from hotfire.app_schema import App, Source
 from hotfire.errors import StoreError
-from hotfire.region.invocations import Invocation, Query
+from hotfire.region.invocations import Query
+from hotfire.region.records import Invocation
 
 _MOST_REQUESTS = 20
 _UNDECLARED = App()

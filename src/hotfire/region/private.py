@@ -16,7 +16,8 @@ from hotfire.errors import ArchiveError, UsageError
 from hotfire.instances.memory import footprint
 from hotfire.model_data import Entry
 from hotfire.region.api_keys import ApiKeys
-from hotfire.region.invocations import Invocation, Invocations
+from hotfire.region.invocations import Invocations
+from hotfire.region.records import Invocation
 from hotfire.region.store import Store
 from hotfire.region.trees import Trees
 

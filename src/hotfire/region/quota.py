@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from hotfire.errors import UsageError
@@ -48,43 +48,36 @@ class Excess:
     requests: int
     size: int
 
-    def ending(self, oldest: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
-        """The first of these ids and weights that are so many and weigh so much; or all."""
-        weighed = accumulate(weight for _, weight in oldest)
-        for count, weight in enumerate(weighed, 1):
+    def ending(self, oldest: Sequence[int]) -> Sequence[int]:
+        """The first of these weights that are so many and weigh so much; or all."""
+        for count, weight in enumerate(accumulate(oldest), 1):
             if count >= self.requests and weight >= self.size:
                 return oldest[:count]
         return oldest
 
 
 class Quota:
-    """What is there of each kind, under common limits. `found` are the kinds that are there at first."""
+    """What is there of each kind, under common limits; nothing at first."""
 
-    def __init__(self, limits: Limits, found: Iterable[tuple[bool, int, int]] = ()) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._kept = {False: Kept(), True: Kept()}
-        for failed, requests, size in found:
-            self._kept[bool(failed)] = Kept(requests, size)
 
     def copy(self) -> Quota:
         """The same, to go back to."""
-        kinds = ((failed, kept.requests, kept.size) for failed, kept in self._kept.items())
-        return Quota(self.limits, kinds)
+        other = Quota(self.limits)
+        other._kept = {failed: replace(kept) for failed, kept in self._kept.items()}
+        return other
 
-    def add(self, weight: int, *, failed: bool) -> None:
-        """One more is there."""
-        self._kept[failed].requests += 1
-        self._kept[failed].size += weight
+    def add(self, weights: Sequence[int], *, failed: bool) -> None:
+        """These are there besides, each with so many bytes."""
+        self._kept[failed].requests += len(weights)
+        self._kept[failed].size += sum(weights)
 
-    def remove(self, weights: Iterable[int], *, failed: bool) -> None:
+    def remove(self, weights: Sequence[int], *, failed: bool) -> None:
         """These are gone."""
-        for weight in weights:
-            self._kept[failed].requests -= 1
-            self._kept[failed].size -= weight
-
-    def clear(self, *, failed: bool) -> None:
-        """None of a kind is left."""
-        self._kept[failed] = Kept()
+        self._kept[failed].requests -= len(weights)
+        self._kept[failed].size -= sum(weights)
 
     def excess(self) -> Excess | None:
         """What is too much of the kind that is to give way; None if all of it may stay."""

@@ -13,7 +13,7 @@ from hotfire.instances.base import Answer
 from hotfire.region.blueprints import Blueprints
 from hotfire.region.caller import Caller
 from hotfire.region.endpoints import Endpoints
-from hotfire.region.invocations import Invocation
+from hotfire.region.records import Invocation
 from hotfire.region.runtime import REAL_TIME_SECONDS, Runtime, container_request, parameters
 from hotfire.region.store import Store
 from hotfire.resources import DEV_TAG

@@ -24,9 +24,9 @@ from hotfire.instances.base import Request
 from hotfire.region.caller import Answer, Caller, Operation
 from hotfire.region.endpoints import Endpoints
 from hotfire.region.fleet import Variant
-from hotfire.region.invocations import Via
 from hotfire.region.logs import GROUP_PREFIX
 from hotfire.region.queue import Ticket
+from hotfire.region.records import Via
 from hotfire.region.scribe import CLIENT_LEFT, Entry, Scribe
 
 _log = logging.getLogger("hotfire.region")

@@ -12,7 +12,7 @@ from hotfire.errors import HotfireError, ServiceError, Throttling
 from hotfire.instances.base import Answer, Request
 from hotfire.region.feed import Feed
 from hotfire.region.fleet import VariantPlan
-from hotfire.region.invocations import Record, Via, cut
+from hotfire.region.records import Record, Via, cut
 from hotfire.region.traffic import Counter, Traffic
 
 CLIENT_LEFT = "ClientLeft"
