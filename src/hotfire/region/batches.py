@@ -1,6 +1,6 @@
 """The file of the recorded requests: a hundred of them are one row of it.
 
-A row for each took ten times as long: each statement lets go of the interpreter and must get it back from the
+A row for each took several times as long: each statement lets go of the interpreter and must get it back from the
 event loop, and each row is a place in a tree, in an index and in the write-ahead log.
 """
 
