@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,7 @@ async def test_it_keeps_so_many_bytes(opened: Callable[..., Invocations], path: 
         add(journal, sent=bytes(9_000))
         await journal.flush()
     # What is removed is used again.
-    assert path.stat().st_size < 400_000
+    assert path.stat().st_size < 600_000
 
 
 async def test_load_does_not_push_errors_out(opened: Callable[..., Invocations]) -> None:
@@ -337,17 +338,31 @@ async def test_nothing_is_lost_with_whoever_gives_up_waiting(opened: Callable[..
     assert await ids(journal) == [number]
 
 
-async def test_a_batch_is_due_when_there_is_enough_for_one(opened: Callable[..., Invocations]) -> None:
+async def test_what_fills_a_row_is_written_unasked(opened: Callable[..., Invocations], path: Path) -> None:
     journal = opened()
-    due = asyncio.ensure_future(journal.due())
-    for _ in range(module._BATCH - 1):
+    with closing(sqlite3.connect(path)) as database:
+        for _ in range(module.MOST - 1):
+            add(journal)
+        journal._thread.submit(bool).result()
+        assert database.execute("SELECT count(*) FROM batches").fetchone() == (0,)
         add(journal)
-    await asyncio.sleep(0)
-    assert not due.done()
+        journal._thread.submit(bool).result()
+        assert database.execute("SELECT count(*) FROM batches").fetchone() == (1,)
+
+
+async def test_what_waits_for_a_slow_disk_is_bounded(
+    opened: Callable[..., Invocations], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_PENDING", 2 * module.MOST)
+    journal, gate = opened(), threading.Event()
+    journal._thread.submit(gate.wait)
+    for _ in range(3 * module.MOST):
+        add(journal)
+    assert journal.lost == module.MOST
+    gate.set()
+    assert len(await ids(journal)) == 2 * module.MOST
     add(journal)
-    await asyncio.wait_for(due, 10)
-    await journal.flush()
-    assert len(await ids(journal)) == module._BATCH
+    assert journal.lost == module.MOST
 
 
 async def test_what_was_flushed_outlives_a_kill(path: Path, opened: Callable[..., Invocations]) -> None:

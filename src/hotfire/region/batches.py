@@ -1,7 +1,7 @@
-"""The file of the recorded requests: a hundred of them are one row of it.
+"""The file of the recorded requests: hundreds of them are one row of it.
 
-A row for each took several times as long: each statement lets go of the interpreter and must get it back from the
-event loop, and each row is a place in a tree, in an index and in the write-ahead log.
+A row for each took several times as long. Each statement lets go of the interpreter some times, and whoever
+waits to have it back from the event loop slows that down; so mostly one statement writes hundreds of records.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from hotfire.region.masking import mask_text, masked
 from hotfire.region.quota import Limits, Quota
 from hotfire.region.records import MOST_OF_MESSAGE, Invocation, Message, Record, Via
 
-_MOST = 100
+MOST = 250
 """Records of one row. More would keep the event loop waiting for as long as they are encoded."""
+_LATE = 20
+"""A row whose records are over the limit may stay until a twentieth of the limit does."""
+_PAGE = 16 * 1024
 _WEIGHT = 256
 """Bytes that a record takes besides its texts and bodies, about."""
 
@@ -63,13 +66,6 @@ class Written(NamedTuple):
     answer_headers: str
     answer_kept: int | None
     answer_size: int
-
-    @property
-    def weight(self) -> int:
-        """About how many bytes it takes."""
-        texts = len(self.message) + len(self.sent_headers) + len(self.answer_headers)
-        findings = 0 if self.findings is None else len(json.dumps(self.findings, default=str))
-        return _WEIGHT + texts + findings + (self.sent_kept or 0) + (self.answer_kept or 0)
 
 
 class Stored:
@@ -138,13 +134,27 @@ class _Kept(NamedTuple):
     gone: int = 0
 
 
+class _Ended(NamedTuple):
+    """A row that is to be deleted, with what was in it."""
+
+    failed: bool
+    last: int
+    requests: int
+    size: int
+
+
+_Statement = tuple[Any, ...]
+"""In SQL, and its values."""
+
+
 class Batches:
     """The records of a file, within limits. One thread uses it at a time, whichever. Raises StoreError."""
 
     def __init__(self, path: Path, limits: Limits) -> None:
-        self._database = Database(path, _MIGRATIONS, any_thread=True)
+        self._database = Database(path, _MIGRATIONS, any_thread=True, page_size=_PAGE)
         self._kept: dict[bool, deque[_Kept]] = {False: deque(), True: deque()}
-        self._quota = Quota(limits)
+        self._limits, self._quota = limits, Quota(limits)
+        self._ended: list[_Ended] = []
         try:
             rows = self._database.rows("SELECT failed, first, last, weights FROM batches ORDER BY last")
             for failed, first, last, weights in rows:
@@ -153,8 +163,8 @@ class Batches:
             self.last_id: int = given[0][0] if given else 0
             """The greatest that a record ever had."""
             self._database.write("PRAGMA journal_size_limit = 16777216")
-            with self._database.transaction():
-                self._evict()
+            self._evict()
+            self._change(self._deletions(all_of_them=True))
         except BaseException:
             self.close()
             raise
@@ -174,16 +184,18 @@ class Batches:
 
         Either all of them are written or none.
         """
-        before = {failed: deque(kept) for failed, kept in self._kept.items()}, self._quota.copy()
+        kept = {failed: deque(rows) for failed, rows in self._kept.items()}
+        before = kept, self._quota.copy(), list(self._ended)
         try:
-            with self._database.transaction():
-                for begin in range(0, len(records), _MOST):
-                    some = records[begin : begin + _MOST]
-                    for failed in (False, True):
-                        self._insert([one for one in some if bool(one.error) is failed], failed=failed)
-                self._evict()
+            insertions = [
+                self._insertion(some, failed=failed)
+                for failed in (False, True)
+                for some in _parts([one for one in records if bool(one.error) is failed])
+            ]
+            self._evict()
+            self._change([*insertions, *self._deletions()])
         except BaseException:
-            self._kept, self._quota = before
+            self._kept, self._quota, self._ended = before
             raise
 
     def newest(self, before: int | None = None, failed: bool | None = None) -> Iterator[Stored]:
@@ -205,32 +217,35 @@ class Batches:
                     if before is None or batch.records[number].id < before:
                         yield Stored(batch, number)
 
-    def _insert(self, records: Sequence[Record], *, failed: bool) -> None:
-        if not records:
-            return
-        written = [_written(one) for one in records]
-        kept = _Kept(written[0].id, written[-1].id, [one.weight for one in written])
-        self._database.write(
+    def _change(self, statements: Sequence[_Statement]) -> None:
+        """All of it or nothing."""
+        if len(statements) == 1:
+            self._database.write(*statements[0])
+        elif statements:
+            with self._database.transaction() as database:
+                for statement, *values in statements:
+                    database.execute(statement, values)
+
+    def _insertion(self, records: Sequence[Record], *, failed: bool) -> _Statement:
+        written, weights = zip(*map(_written, records), strict=True)
+        kept = _Kept(records[0].id, records[-1].id, weights)
+        self._add(kept, failed=failed)
+        return (
             "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?)",
             kept.last,
             kept.first,
             failed,
             json.dumps(kept.weights),
-            json.dumps(written, check_circular=False, default=str),
+            _encoded(written),
             b"".join([body for one in records for body in (one.sent, one.answer) if body]),
         )
-        self._add(kept, failed=failed)
 
     def _add(self, kept: _Kept, *, failed: bool) -> None:
         self._kept[failed].append(kept)
         self._quota.add(kept.weights, failed=failed)
 
     def _evict(self) -> None:
-        """Let the oldest go of the kind that is to give way, until what is left is within the limits.
-
-        A row goes when all that is in it has gone.
-        """
-        ended: dict[bool, int] = {}
+        """Let the oldest go of the kind that is to give way, until what is left is within the limits."""
         while (excess := self._quota.excess()) is not None:
             rows = self._kept[excess.failed]
             oldest = rows[0]
@@ -238,35 +253,71 @@ class Batches:
             self._quota.remove(ending, failed=excess.failed)
             rows[0] = oldest._replace(gone=oldest.gone + len(ending))
             if rows[0].gone == len(oldest.weights):
-                ended[excess.failed] = rows.popleft().last
-        for failed, last in ended.items():
-            self._database.write("DELETE FROM batches WHERE failed = ? AND last <= ?", failed, last)
+                rows.popleft()
+                weights = oldest.weights
+                self._ended.append(_Ended(excess.failed, oldest.last, len(weights), sum(weights)))
+
+    def _deletions(self, *, all_of_them: bool = False) -> list[_Statement]:
+        """Of the rows all of whose records have gone, once there are enough of them."""
+        ended, limits = self._ended, self._limits
+        requests, size = sum(one.requests for one in ended), sum(one.size for one in ended)
+        is_late = requests * _LATE > limits.requests or size * _LATE > limits.size
+        if not ended or not (is_late or all_of_them):
+            return []
+        self._ended = []
+        newest = {one.failed: one.last for one in ended}
+        return [("DELETE FROM batches WHERE failed = ? AND last <= ?", *one) for one in newest.items()]
+
+
+def _parts(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    for begin in range(0, len(records), MOST):
+        yield records[begin : begin + MOST]
+
+
+def _encoded(records: Sequence[tuple[Any, ...]]) -> str:
+    """As JSON, in a tenth of the time that Python's own takes; the event loop waits meanwhile."""
+    import orjson
+
+    try:
+        return orjson.dumps(records, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        return json.dumps(records, default=str)  # numbers of more than 64 bits, halves of surrogate pairs
 
 
 def _id(one: Stored) -> int:
     return one.id
 
 
-def _written(record: Record) -> Written:
-    message = record.message
+def _written(record: Record) -> tuple[tuple[Any, ...], int]:
+    """A record as `Written` has it, and about how many bytes it takes."""
+    message, findings, weight = record.message, record.findings or None, _WEIGHT
     if message:
         message = mask_text(message[:MOST_OF_MESSAGE])
         if not message.isascii():
             # No page could show half a surrogate pair.
             message = message.encode("utf-8", "replace").decode()
-    return Written(
+    if findings is not None:
+        weight += len(json.dumps(findings, default=str))
+    sent_headers = _headers(tuple(record.sent_headers.items()))
+    answer_headers = _headers(tuple(record.answer_headers.items()))
+    sent = None if record.sent is None else len(record.sent)
+    answer = None if record.answer is None else len(record.answer)
+    written = (
         *record[:9],
         message,
         record.seconds,
         record.first,
         record.times,
-        record.findings or None,
-        _headers(tuple(record.sent_headers.items())),
-        None if record.sent is None else len(record.sent),
+        findings,
+        sent_headers,
+        sent,
         record.sent_size,
-        _headers(tuple(record.answer_headers.items())),
-        None if record.answer is None else len(record.answer),
+        answer_headers,
+        answer,
         record.answer_size,
+    )
+    return written, weight + len(message) + len(sent_headers) + len(answer_headers) + (sent or 0) + (
+        answer or 0
     )
 
 

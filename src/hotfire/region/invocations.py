@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from hotfire.errors import StoreError
-from hotfire.region.batches import Batches, Stored
+from hotfire.region.batches import MOST, Batches, Stored
 from hotfire.region.quota import Limits
 from hotfire.region.records import Invocation, Record
 
-_BATCH = 100
 _MOST_PENDING = 20_000
 _MOST_PENDING_BYTES = 64 * 1024 * 1024
 """What waits in memory for a disk that is slow; more is not recorded."""
@@ -95,9 +94,9 @@ class Invocations:
         self._last = self._file.last_id
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal of requests")
         self._pending: list[Record] = []
-        self._pending_size = 0
         self._batches: deque[list[Record]] = deque()
-        self._due = asyncio.Event()
+        # The event loop adds to the first ones, the thread to the others: none waits for the other.
+        self._taken = self._taken_size = self._done = self._done_size = 0
         self._is_failing = self._closed = False
         self.lost = 0
         """How many were not recorded."""
@@ -117,14 +116,17 @@ class Invocations:
         """Take a request down; cheap. It is not, if none are kept or too much waits for the disk already."""
         if not self._limits.requests:
             return
-        size = len(record.sent or b"") + len(record.answer or b"")
-        if len(self._pending) >= _MOST_PENDING or self._pending_size + size > _MOST_PENDING_BYTES:
+        size = _size(record)
+        waiting, waiting_size = self._taken - self._done, self._taken_size - self._done_size
+        if waiting >= _MOST_PENDING or waiting_size + size > _MOST_PENDING_BYTES or self._closed:
             self.lost += 1
             return
+        self._taken += 1
+        self._taken_size += size
         self._pending.append(record)
-        if len(self._pending) == _BATCH:
-            self._due.set()
-        self._pending_size += size
+        if len(self._pending) == MOST:
+            self._take()
+            self._thread.submit(self._write)
 
     async def recent(
         self, query: Query = EVERY, limit: int = 50, *, bodies: bool = False
@@ -145,12 +147,6 @@ class Invocations:
         Besides, how many of those that came since cannot be. Raises StoreError.
         """
         return await self._on_thread(self._samples, endpoint, limit)
-
-    async def due(self) -> None:
-        """Return when there is enough for a batch. Small ones keep nobody from the processor for long."""
-        self._due.clear()
-        if len(self._pending) < _BATCH:
-            await self._due.wait()
 
     async def flush(self) -> None:
         """Return when all that was recorded is written, or could not be."""
@@ -183,7 +179,7 @@ class Invocations:
         """Put what waits on its way to the thread; whichever job comes first writes it."""
         if self._pending:
             self._batches.append(self._pending)
-            self._pending, self._pending_size = [], 0
+            self._pending = []
 
     def _write(self) -> None:
         while self._batches:
@@ -202,6 +198,9 @@ class Invocations:
             _log.exception("a bug in Hotfire, met by the journal of requests")
         else:
             self._is_failing = False
+        finally:
+            self._done += len(batch)
+            self._done_size += sum(map(_size, batch))
 
     def _recent(self, query: Query, limit: int, bodies: bool) -> list[Invocation]:
         found = (one for one in self._file.newest(query.before, query.failed) if query.takes(one))
@@ -226,3 +225,7 @@ class Invocations:
     def _one(self, id: int) -> Invocation | None:
         found = self._file.find(id)
         return None if found is None else found.invocation()
+
+
+def _size(record: Record) -> int:
+    return len(record.sent or b"") + len(record.answer or b"")

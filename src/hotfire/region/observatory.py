@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -71,8 +70,7 @@ class Observatory:
 
     async def _flush(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.invocations.due(), _FLUSH_SECONDS)
+            await asyncio.sleep(_FLUSH_SECONDS)
             await self.invocations.flush()
 
     def _workers(self) -> Mapping[str, Sequence[int]]:
