@@ -372,17 +372,17 @@ async def test_another_method_finds_nothing(own: Browser) -> None:
 
 
 async def test_a_static_file_is_sent_once(own: Browser) -> None:
-    first = await own.get("/static/console.js")
+    first = await own.get("/static/live.js")
     headers = dict(first.headers)
     assert headers["content-type"] == "text/javascript; charset=utf-8"
     again = await own._console.respond(
-        Request("GET", "/static/console.js", "", {"if-none-match": headers["etag"]}, b"")
+        Request("GET", "/static/live.js", "", {"if-none-match": headers["etag"]}, b"")
     )
     assert (again.status, again.body) == (304, b"")
 
 
 @pytest.mark.parametrize(
-    "path", ["/static/absent.js", "/static/..%2Fapp.py", "/static/%2e%2e", "/static/..%2Fstatic%2Fconsole.js"]
+    "path", ["/static/absent.js", "/static/..%2Fapp.py", "/static/%2e%2e", "/static/..%2Fstatic%2Flive.js"]
 )
 async def test_no_other_file_is_static(own: Browser, path: str) -> None:
     assert (await own.get(path)).status == 404

@@ -74,17 +74,24 @@ class Frame:
         }
 
     def _static(self, visit: Visit) -> Response:
-        name = visit.places["file"]
-        kind = _TYPES.get(name.rpartition(".")[2])
-        file = files("hotfire.console").joinpath("static", name)
-        if kind is None or "/" in name or "\\" in name or not file.is_file():
+        found = self._files.get(visit.places["file"])
+        if found is None:
             return plain(404, "There is no such file.\n")
-        body = file.read_bytes()
-        tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+        kind, tag, body = found
         caching = (("cache-control", "no-cache"), ("etag", tag))
         if visit.request.headers.get("if-none-match") == tag:
             return Response(304, (*HEADERS, *caching), b"")
         return Response(200, (("content-type", f"{kind}; charset=utf-8"), *HEADERS, *caching), body)
+
+    @cached_property
+    def _files(self) -> Mapping[str, tuple[str, str, bytes]]:
+        """The static files by their names: type, tag and content."""
+        found = {}
+        for file in files("hotfire.console").joinpath("static").iterdir():
+            kind, body = _TYPES.get(file.name.rpartition(".")[2]), file.read_bytes()
+            if kind is not None:
+                found[file.name] = kind, f'"{hashlib.sha256(body).hexdigest()[:16]}"', body
+        return found
 
     @cached_property
     def _templates(self) -> Environment:

@@ -16,3 +16,5 @@ export function copyButtons(within = document) {
     });
   }
 }
+
+copyButtons();

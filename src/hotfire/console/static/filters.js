@@ -4,23 +4,21 @@ import { refollow } from "./live.js";
 
 const QUIET_MS = 250;
 
-export function filterAsTyped() {
-  for (const form of document.querySelectorAll("form[data-filter]")) {
-    let waiting = 0;
-    const soon = (milliseconds) => {
-      clearTimeout(waiting);
-      waiting = setTimeout(() => show(form), milliseconds);
-    };
-    form.addEventListener("input", () => soon(QUIET_MS));
-    form.addEventListener("change", () => soon(0));
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      soon(0);
-    });
-  }
-}
-
 let last = 0;
+
+for (const form of document.querySelectorAll("form[data-filter]")) {
+  let waiting = 0;
+  const soon = (milliseconds) => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => show(form), milliseconds);
+  };
+  form.addEventListener("input", () => soon(QUIET_MS));
+  form.addEventListener("change", () => soon(0));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    soon(0);
+  });
+}
 
 async function show(form) {
   const number = ++last;

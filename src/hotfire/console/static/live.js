@@ -1,6 +1,6 @@
 // Follows the region: the page's live blocks are drawn again as it tells, also after it was away.
+// What else is on a page hears of new lines of its log by an event `lines` of the document.
 import { morph, parsed } from "./morph.js";
-import { addLines } from "./logs.js";
 
 const AGAIN_MS = 1000;
 
@@ -8,13 +8,11 @@ let source = null;
 let cursor = "";
 let again = 0;
 
-/** Follow what the page says that it shows, as long as somebody sees it. */
-export function follow() {
-  document.addEventListener("visibilitychange", () => (document.hidden ? leave() : enter()));
-  addEventListener("pagehide", leave);
-  addEventListener("pageshow", () => source || enter());
-  enter();
-}
+// As long as somebody sees the page.
+document.addEventListener("visibilitychange", () => (document.hidden ? leave() : enter()));
+addEventListener("pagehide", leave);
+addEventListener("pageshow", () => source || enter());
+enter();
 
 /** Follow anew, as when the page shows something else. */
 export function refollow() {
@@ -35,7 +33,7 @@ function enter() {
   source.addEventListener("part", (event) => part(JSON.parse(event.data)));
   source.addEventListener("lines", (event) => {
     cursor = event.lastEventId;
-    addLines(JSON.parse(event.data).html);
+    document.dispatchEvent(new CustomEvent("lines", { detail: JSON.parse(event.data).html }));
   });
   source.addEventListener("gone", () => location.reload());
   source.addEventListener("error", () => {

@@ -7,36 +7,32 @@ const NEAR_THE_END = 40;
 let held = [];
 
 const lines = () => document.getElementById("lines");
+const pause = document.getElementById("pause");
+const isPaused = () => pause.getAttribute("aria-pressed") === "true";
 
-/** Make the log of this page, if it has one, one that is followed. */
-export function followLog() {
-  const pause = document.getElementById("pause");
-  if (!pause) return;
-  pause.hidden = false;
-  pause.addEventListener("click", () => {
-    const isPaused = pause.getAttribute("aria-pressed") !== "true";
-    pause.setAttribute("aria-pressed", isPaused);
-    if (!isPaused) {
-      const waiting = held;
-      held = [];
-      waiting.forEach(append);
-      toTheEnd();
-    }
-    pause.textContent = isPaused ? "Resume" : "Pause";
-  });
-  document.addEventListener("click", (event) => {
-    const link = event.target.closest("a[data-older]");
-    if (!link) return;
-    event.preventDefault();
-    older(link);
-  });
-  toTheEnd();
-}
+pause.hidden = false;
+pause.addEventListener("click", () => {
+  pause.setAttribute("aria-pressed", !isPaused());
+  if (!isPaused()) {
+    const waiting = held;
+    held = [];
+    waiting.forEach(append);
+    toTheEnd();
+  }
+  pause.textContent = isPaused() ? "Resume" : "Pause";
+});
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-older]");
+  if (!link) return;
+  event.preventDefault();
+  older(link);
+});
+document.addEventListener("lines", (event) => add(event.detail));
+toTheEnd();
 
 /** Add lines, as markup of the region's. */
-export function addLines(html) {
-  const pause = document.getElementById("pause");
-  if (pause?.getAttribute("aria-pressed") === "true") {
+function add(html) {
+  if (isPaused()) {
     held.push(html);
     const count = held.reduce((sum, one) => sum + parsed(one).children.length, 0);
     pause.textContent = `Resume (${count} new)`;
