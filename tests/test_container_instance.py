@@ -228,6 +228,11 @@ async def test_who_wants_no_more_of_an_answer(make: Make) -> None:
     assert instance.load == 0
 
 
+async def test_which_images_are_here_is_known(host: ContainerHost, tiny_image: str) -> None:
+    assert await host.has_image(tiny_image)
+    assert not await host.has_image("hotfire-tests/absent:1")
+
+
 async def test_a_container_that_dies_at_the_start(docker: Any, home: Path, make: Make) -> None:
     instance = make(changed('    print("loaded"', '    raise OSError("no weights")\n    print("loaded"'))
     with pytest.raises(LoadFailed) as failure:

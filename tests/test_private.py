@@ -9,7 +9,7 @@ import pytest
 
 from hotfire import __version__
 from hotfire.address import Key, prove
-from hotfire.errors import ArchiveError, UsageError
+from hotfire.errors import ArchiveError, EngineError, UsageError
 from hotfire.model_data import Entry, tree_sha256
 from hotfire.region.invocations import Invocations
 from hotfire.region.private import Private
@@ -25,6 +25,15 @@ class Host:
 
     async def warm(self, python: Path) -> None:
         self.warmed.append(python)
+
+
+class Images:
+    """One is here; of another nobody can tell."""
+
+    async def has_image(self, image: str) -> bool:
+        if image == "no-engine:1":
+            raise EngineError("no container engine answers")
+        return image == "mine:1"
 
 
 class Entries:
@@ -88,6 +97,7 @@ def private(tmp_path: Path, store: Store, host: Host, stopped: list[bool]) -> It
             store,
             trees,
             host,
+            Images(),
             Entries(),
             Unleased(),
             Workers(),
@@ -170,6 +180,11 @@ def test_another_request_is_refused(private: Private, method: str, path: str) ->
 
 def test_a_route_leads_to_its_method(private: Private) -> None:
     assert private.route("POST", "/_hotfire/warm") == private.warm
+
+
+@pytest.mark.parametrize(("image", "is_here"), [("mine:1", True), ("other:1", False), ("no-engine:1", False)])
+def test_whether_an_image_is_here_is_told(private: Private, image: str, is_here: bool) -> None:
+    assert asyncio.run(private.has_image({"image": image})) == {"is_here": is_here}
 
 
 def test_the_memory_of_who_answers_is_told(private: Private) -> None:

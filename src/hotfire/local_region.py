@@ -41,7 +41,7 @@ def have_image(environment: Environment, say: Callable[[str], None]) -> LocalIma
     """Have the image of an environment's containers here. Raises EngineError, ConfigError, DeployError."""
     if environment.builds_image:
         return LocalImage(_built(environment, Telling(say)), is_ours=True)
-    name = wanted.image(environment, environment.region or REGION_NAME)["Image"]
+    name = _image_of(environment)
     engine = Engine.connect(variables_of_process())
     try:
         fitting = container_images.fitting(engine, name)
@@ -49,6 +49,11 @@ def have_image(environment: Environment, say: Callable[[str], None]) -> LocalIma
         return LocalImage(name, engine.is_ours(fitting))
     finally:
         engine.close()
+
+
+def _image_of(environment: Environment) -> str:
+    """Raises ConfigError."""
+    return wanted.image(environment, environment.region or REGION_NAME)["Image"]
 
 
 class LocalRegion:
@@ -90,12 +95,17 @@ class LocalRegion:
 
     def put(self, data: ModelData, placement: Placement, report: Report, previous: str | None) -> None:
         """Have the region copy the files that it does not have, and have the image here."""
-        if self._environment.in_containers and not self._environment.builds_image:
+        if self._environment.in_containers and not self._environment.builds_image and not self._has_image():
             have_image(self._environment, report.call)
         manifest = {"sha256": data.sha256, "entries": data.manifest()}
         answer = self._address.call("POST", "/_hotfire/trees", manifest, timeout=_LONGEST_COPY)
         if answer["copied"]:
             report.call(f"copy {answer['copied']} of {len(data.entries)} files of the model data")
+
+    def _has_image(self) -> bool:
+        """The region is quick to tell: it has a connection to the engine. Raises ConfigError."""
+        name = _image_of(self._environment)
+        return bool(self._address.call("POST", "/_hotfire/image", {"image": name})["is_here"])
 
     def carriage(self, data: ModelData, report: Report, *, dry_run: bool) -> Carriage:
         """The image of one's own that containers of this machine are to be made of."""

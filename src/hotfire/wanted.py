@@ -193,9 +193,7 @@ def image(environment: Environment, region_name: str) -> dict[str, str]:
         return {}
     if environment.image:
         return {"Image": environment.image}
-    if environment.serving == "hotfire":
-        message = f"serving: {environment.serving} needs an `image:` of your own at AWS"
-        raise environment.mistake(message, "Add it, or leave `serving` out.", "serving")
+    assert not environment.builds_image, "its image is built, and known to whoever built it"
     try:
         return {"Image": _image_of_aws(environment, region_name)}
     except ImageError as error:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from hotfire import container_images
 from hotfire.container_engine import (
     ENDPOINT_LABEL,
     HOME_LABEL,
@@ -92,6 +93,15 @@ class ContainerHost:
                     raise EngineError(message, "Free space there, or use another disk.") from error
                 self._engine = engine
         return self._engine
+
+    async def has_image(self, image: str) -> bool:
+        """Whether the engine has what a container of this image is made of. Raises EngineError."""
+        engine = await self.engine()
+
+        def look() -> bool:
+            return engine.image_id(container_images.fitting(engine, image)) is not None
+
+        return await asyncio.to_thread(look)
 
     async def claim(self, recipe: Recipe) -> Found | None:
         """One by this recipe that the region before this one has left running."""

@@ -20,7 +20,9 @@ SECONDS_TO_END = 30
 """Between SIGTERM and SIGKILL: SageMaker's own."""
 _SECONDS_TO_PING = 2.0
 """What SageMaker gives an answer to /ping."""
-_PAUSES = (0.02, 0.05, 0.1, 0.2)
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+_SHARE = 0.02
+"""It is asked again after so much of the time that it has had: soon, but not often if it takes long."""
 _LAST_LINES = 20
 _LONGEST_LINE = 1024 * 1024
 _SECONDS_TO_LOOK_AGAIN = 0.05
@@ -137,11 +139,12 @@ class Running:
 
     async def _until_healthy(self) -> None:
         """Raises LoadFailed as soon as a server of ours says that its model cannot be loaded."""
-        pauses = iter(_PAUSES)
+        begun = self._loop.time()
         while (said := await self._ping())[0] != 200:
             if (reason := _reason(said[1])) is not None:
                 raise LoadFailed(reason, "\n".join(self._last))
-            await asyncio.sleep(next(pauses, _PAUSES[-1]))
+            waited = self._loop.time() - begun
+            await asyncio.sleep(min(max(waited * _SHARE, _SHORTEST_PAUSE), _LONGEST_PAUSE))
 
     def _failed(self, message: str) -> LoadFailed:
         said = next((line for line in reversed(self._last) if line.strip()), "")

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from hotfire import __version__
 from hotfire.address import Key, prove
-from hotfire.errors import ArchiveError, UsageError
+from hotfire.errors import ArchiveError, EngineError, UsageError
 from hotfire.instances.memory import footprint
 from hotfire.model_data import Entry
 from hotfire.region.api_keys import ApiKeys
@@ -29,6 +29,14 @@ class Warm(Protocol):
 
     async def warm(self, python: Path) -> None:
         """For this Python."""
+
+
+class Images(Protocol):
+    """Knows what containers are made of."""
+
+    async def has_image(self, image: str) -> bool:
+        """Whether it is here. Raises EngineError."""
+        ...
 
 
 class Entries(Protocol):
@@ -86,6 +94,7 @@ class Private:
         store: Store,
         trees: Trees,
         host: Warm,
+        images: Images,
         entries: Entries,
         leases: Leases,
         workers: Workers,
@@ -93,12 +102,13 @@ class Private:
         shares: Shares,
         invocations: Invocations,
     ) -> None:
-        self._key, self._store, self._trees, self._host = key, store, trees, host
+        self._key, self._store, self._trees, self._host, self._images = key, store, trees, host, images
         self._entries, self._workers, self._stop = entries, workers, stop
         self._invocations = invocations
         self._keys, self._leases = ApiKeys(store), leases
         self.routes: Mapping[tuple[str, str], Route] = {
             ("POST", "/_hotfire/warm"): self.warm,
+            ("POST", "/_hotfire/image"): self.has_image,
             ("POST", "/_hotfire/trees"): self.admit_tree,
             ("POST", "/_hotfire/examples"): self.put_examples,
             ("POST", "/_hotfire/entry"): self.entry,
@@ -124,6 +134,13 @@ class Private:
     async def warm(self, params: Mapping[str, Any]) -> None:
         """Have a zygote of the project's Python ready for the deploy that is to come."""
         await self._host.warm(Path(params["python"]))
+
+    async def has_image(self, params: Mapping[str, Any]) -> dict[str, bool]:
+        """Whether an image is here. Where no engine answers it is not: who then wants it is told why."""
+        try:
+            return {"is_here": await self._images.has_image(params["image"])}
+        except EngineError:
+            return {"is_here": False}
 
     async def admit_tree(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Take model data by its manifest: only files that are not here yet are copied."""

@@ -140,6 +140,7 @@ class Region:
             self._store,
             self._trees,
             instances,
+            self._containers,
             self._web.visitors,
             self._leases,
             self._endpoints,
