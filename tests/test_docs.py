@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 from hotfire.environment import KNOWN_KEYS
+from hotfire.examples import MEMBERS
+from hotfire.examples import load as load_examples
 
 
 def test_every_command_and_option_is_documented(repository: Path) -> None:
@@ -36,6 +38,20 @@ def test_every_key_of_the_configuration_is_documented(repository: Path) -> None:
     assert KNOWN_KEYS - documented == set()
 
 
+def test_every_member_of_an_example_is_documented(repository: Path) -> None:
+    text = (repository / "docs" / "examples.md").read_text()
+    assert set(MEMBERS) - set(re.findall(r"`(\w+)`", text)) == set()
+
+
+def test_the_example_of_the_page_on_examples_is_one(repository: Path, tmp_path: Path) -> None:
+    page = (repository / "docs" / "examples.md").read_text()
+    found = re.search(r"```json\n(.*?)```", page, re.DOTALL)
+    assert found
+    (tmp_path / "one.json").write_text(found[1])
+    (example,) = load_examples(tmp_path)
+    assert (example.request.body, example.expect.top) == (b'[["Oil prices fall"]]', "Business")
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -47,6 +63,7 @@ def test_every_key_of_the_configuration_is_documented(repository: Path) -> None:
         "docs/ci.md",
         "docs/init.md",
         "docs/dev.md",
+        "docs/examples.md",
         "docs/containers.md",
         "docs/image.md",
         "docs/public-api.md",

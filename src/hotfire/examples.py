@@ -44,6 +44,10 @@ _EXPECTED_TYPES: Mapping[str, tuple[Any, str]] = {
 }
 
 
+MEMBERS = (*_BODY_MEMBERS, *_PARAMETERS, *_EXPECTED_TYPES)
+"""Of `request` and `expect`."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExampleRequest:
     """What is sent."""
