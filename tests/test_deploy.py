@@ -466,6 +466,23 @@ def test_the_examples_are_shown_on_the_endpoints_page(project: Project) -> None:
         ]
 
 
+def test_an_endpoint_that_goes_back_has_the_page_of_then(project: Project) -> None:
+    from hotfire.region.store import Store
+
+    def names() -> list[str]:
+        with Store(project.region.home / "region.sqlite") as store:
+            return [one["name"] for one in store.page(project.name)["examples"]]
+
+    project.example("one", ["a headline"])
+    project.deployer.deploy()
+    project.version("two")
+    project.example("two", ["another"])
+    project.deployer.deploy()
+    assert names() == ["one", "two"]
+    project.deployer.rollback()
+    assert names() == ["one"]
+
+
 def test_the_error_of_a_model_is_an_answer(project: Project) -> None:
     project.deployer.deploy()
     answer = project.deployer.ask(ExampleRequest(b'["fail"]'))

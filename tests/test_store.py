@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,26 @@ def test_a_fleet_outlives_its_config(store: Store) -> None:
     store.put_fleet("e", {"config": {"x": [1, None]}})
     store.delete_config("c")
     assert store.fleet("e") == {"config": {"x": [1, None]}}
+
+
+def test_an_endpoints_page_is_that_of_the_config_that_it_has(store: Store) -> None:
+    store.put_page("e", {"app": "of none"})
+    store.put_endpoint(ENDPOINT)
+    assert store.page("e") is None
+    store.put_page("e", {"app": "first"})
+    store.put_endpoint(replace(ENDPOINT, config_name="d"))
+    assert store.page("e") is None
+    store.put_page("e", {"app": "second"})
+    assert store.page("e") == {"app": "second"}
+    store.put_endpoint(ENDPOINT)
+    assert store.page("e") == {"app": "first"}
+    store.put_config(CONFIG)
+    store.delete_config(CONFIG.name)
+    assert store.page("e") is None
+    store.put_endpoint(replace(ENDPOINT, config_name="d"))
+    store.delete_endpoint("e")
+    store.put_endpoint(replace(ENDPOINT, config_name="d"))
+    assert store.page("e") is None
 
 
 def test_an_endpoints_fleet_and_examples_go_with_it(store: Store) -> None:

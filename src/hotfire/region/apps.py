@@ -29,12 +29,16 @@ class Pages(Protocol):
 class Stored(Protocol):
     """What was deployed with an endpoint."""
 
+    def page(self, endpoint_name: str) -> Any | None:
+        """What was deployed with the config that it has now: a mapping with `app` and `examples`."""
+        ...
+
     def app(self, endpoint_name: str) -> Any | None:
-        """What is declared, as JSON."""
+        """What was declared last, as JSON."""
         ...
 
     def examples(self, endpoint_name: str) -> Any | None:
-        """The examples, as JSON."""
+        """The last examples, as JSON."""
         ...
 
 
@@ -100,7 +104,7 @@ class Apps:
         return completed(known.declared, samples, Source.REQUESTS) if samples else known.app
 
     def _look(self, endpoint: str) -> _Known:
-        page = self._pages.page(endpoint)
+        page = self._pages.page(endpoint) or self._store.page(endpoint)
         if page is None:
             page = {"app": self._store.app(endpoint), "examples": self._store.examples(endpoint) or []}
         made_of = json.dumps(page)

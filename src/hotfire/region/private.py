@@ -161,6 +161,8 @@ class Private:
             return
         self._store.put_examples(params["endpoint"], params["examples"])
         self._store.put_app(params["endpoint"], params.get("app"))
+        page = {"app": params.get("app"), "examples": params["examples"]}
+        self._store.put_page(params["endpoint"], page)
 
     def entry(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """A token that opens the console once in a browser."""

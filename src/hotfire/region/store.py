@@ -67,6 +67,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX deploys_by_endpoint ON deploys (endpoint)",
     ),
     ("CREATE TABLE apps (endpoint TEXT PRIMARY KEY, value TEXT NOT NULL)",),
+    (
+        # Of each config that was deployed, so that an endpoint that goes back to it has its page.
+        """CREATE TABLE pages (
+             endpoint TEXT, config TEXT, value TEXT NOT NULL,
+             PRIMARY KEY (endpoint, config)) WITHOUT ROWID""",
+    ),
 )
 """The statements that lead from each version of the schema to the next; never changed, only added to."""
 
@@ -187,6 +193,22 @@ class Store(Database):
     def examples(self, endpoint_name: str) -> Any | None:
         return self._json("SELECT value FROM examples WHERE endpoint = ?", endpoint_name)
 
+    def put_page(self, endpoint_name: str, value: Any) -> None:
+        """Keep what an endpoint's page is made of while it serves the config that it has now, as JSON."""
+        self.write(
+            "REPLACE INTO pages SELECT name, config_name, ? FROM endpoints WHERE name = ?",
+            json.dumps(value),
+            endpoint_name,
+        )
+
+    def page(self, endpoint_name: str) -> Any | None:
+        """What was kept of the config that the endpoint has now."""
+        return self._json(
+            "SELECT value FROM pages JOIN endpoints ON name = endpoint AND config_name = config "
+            "WHERE endpoint = ?",
+            endpoint_name,
+        )
+
     def add_deploy(self, endpoint_name: str, time: float, version: str) -> None:
         """Remember when a config began to serve."""
         self.write("INSERT INTO deploys VALUES (?, ?, ?)", endpoint_name, time, version)
@@ -260,6 +282,9 @@ class Store(Database):
                 self._db.execute("DELETE FROM examples WHERE endpoint = ?", (name,))
                 self._db.execute("DELETE FROM deploys WHERE endpoint = ?", (name,))
                 self._db.execute("DELETE FROM apps WHERE endpoint = ?", (name,))
+                self._db.execute("DELETE FROM pages WHERE endpoint = ?", (name,))
+            if table == "configs":
+                self._db.execute("DELETE FROM pages WHERE config = ?", (name,))
 
     def _put_tags(self, arn: str, tags: Mapping[str, str] | None) -> None:
         if tags is None:
