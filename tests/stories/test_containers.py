@@ -134,9 +134,14 @@ def test_an_image_that_cannot_be_had_leaves_nothing(
     assert names() == before
 
 
-def test_no_engine_is_one_clear_message(project: Project, tiny_image: str) -> None:
+def test_no_engine_is_one_clear_message(
+    machines: Callable[[], Machine], new_project: Callable[..., Project], tiny_image: str, tmp_path: Path
+) -> None:
+    machine = machines()
+    machine.use(DOCKER_HOST="unix:///nowhere.sock")
+    project = new_project(tmp_path / "project", of=machine)
     project.configure(model_name=project.name, instance_type="local_container", image=tiny_image)
-    failed = project.hotfire("deploy", DOCKER_HOST="unix:///nowhere.sock")
+    failed = project.hotfire("deploy")
     assert failed.returncode == 1
     assert "Error: no container engine answers at unix:///nowhere.sock\n" in failed.stderr
 

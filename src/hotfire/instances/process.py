@@ -93,27 +93,27 @@ class ProcessInstance:
         """Answer a request; raises `DeadlineExceeded` past its limit, `QueueFull` when too many wait."""
         if len(request.body) > self._settings.max_request:
             return self._too_large(request)
-        job = Job(request, self._expire)
-        self._enter(job)
+        job = self._enter(Job, request)
         return self._fitting(await job.future, request)
 
     async def stream(self, request: Request) -> Answer:
         """Answer a request as `invoke` does, but in parts where the handler returns an iterator."""
         if len(request.body) > self._settings.max_request:
             return self._too_large(request)
-        job = StreamJob(request, self._expire)
-        self._enter(job)
+        job = self._enter(StreamJob, request)
         return self._fitting(await job.future, request)
 
-    def _enter(self, job: Job) -> None:
+    def _enter(self, kind: type[Job], request: Request) -> Job:
         """Have a request answered, at once or when its turn comes; raises QueueFull."""
         if len(self._waiting) >= self._settings.most_waiting:
             raise QueueFull(f"{self._settings.most_waiting} requests wait already")
+        job = kind(request, self._expire)
         job.over.add_done_callback(self._settled)
         self._waiting.append(job)
         self._dispatch()
         if not self._workers:
             self._recover()
+        return job
 
     def _too_large(self, request: Request) -> Answer:
         size, most = len(request.body), self._settings.max_request
