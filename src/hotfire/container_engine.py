@@ -192,6 +192,11 @@ class Engine:
             stream = self._client.api.logs(container, stream=True, follow=True, tail=tail)
             yield from stream
 
+    def last_output(self, container: str, lines: int) -> bytes:
+        """The last lines of what it has printed."""
+        with engine_errors("the output of the container cannot be read"):
+            return bytes(self._client.api.logs(container, tail=lines))
+
     def ending(self, container: str) -> Ending | None:
         """How it ended; None while it runs."""
         from docker.errors import NotFound

@@ -47,6 +47,7 @@ class Running:
         self._making: asyncio.Future[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
+        self._told: deque[str] = deque(maxlen=_LAST_LINES)
         self._is_followed = self._has_been_healthy = self._is_given_up = False
         self.ended: asyncio.Future[Ending] = self._loop.create_future()
         self.connections = Connections(0)
@@ -157,8 +158,7 @@ class Running:
         is_away = False
         while ending is None:
             try:
-                for line in _lines(self._engine.output(self._id, only_new=only_new)):
-                    self._tell(self._printed, line)
+                self._pass_on(only_new)
                 ending = self._engine.ending(self._id)
                 is_away = False
             except EngineAway as error:
@@ -175,7 +175,26 @@ class Running:
                 # The end of the output is known before the end of the container, or was not that.
                 only_new = True
                 sleep(_SECONDS_TO_LOOK_AGAIN)
+        if not only_new:
+            self._pass_on_rest()
         self._tell(self._over, ending)
+
+    def _pass_on(self, only_new: bool) -> None:
+        for line in _lines(self._engine.output(self._id, only_new=only_new)):
+            self._told.append(line)
+            self._tell(self._printed, line)
+
+    def _pass_on_rest(self) -> None:
+        """The engine may end the output of a container that ends before all of it is passed on."""
+        told = list(self._told)
+        try:
+            last = list(_lines(iter([self._engine.last_output(self._id, _LAST_LINES)])))
+        except EngineError:
+            return
+        known = range(min(len(last), len(told)), 0, -1)
+        begin = next((count for count in known if last[:count] == told[-count:]), 0)
+        for line in last[begin:]:
+            self._tell(self._printed, line)
 
     def _tell(self, take: Callable[[Any], None], value: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the region has ended, and its loop
