@@ -2,6 +2,7 @@
 
 import json
 import re
+from ast import literal_eval
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from unittest.mock import ANY
 import pytest
 
 from hotfire.address import Key
+from hotfire.console import frame
 from hotfire.console.app import Console
 from hotfire.console.endpoint_pages import EndpointPages
 from hotfire.console.logs import Printed
@@ -386,3 +388,26 @@ async def test_a_static_file_is_sent_once(own: Browser) -> None:
 )
 async def test_no_other_file_is_static(own: Browser, path: str) -> None:
     assert (await own.get(path)).status == 404
+
+
+def _markup(templates: Path, name: str) -> str:
+    """A template, with those that it takes markup from."""
+    text = (templates / name).read_text()
+    others = re.findall(r'{%-? (?:from|include|import) "([^"]+)"', text)
+    return text + "".join(_markup(templates, other) for other in others)
+
+
+@pytest.mark.parametrize(
+    ("sign", "modules"),
+    [("data-copies", {"copy", "model"}), ("data-filter>", {"filters"}), ('id="pause"', {"logs"})],
+)
+def test_every_page_asks_for_the_scripts_that_its_markup_needs(sign: str, modules: set[str]) -> None:
+    templates = Path(frame.__file__).parent / "templates"
+    found = {}
+    for file in templates.glob("*.html"):
+        markup = _markup(templates, file.name)
+        if "{% extends" in markup and sign in markup:
+            asked = re.search(r"{% set modules = (\(.*?\)) %}", markup)
+            found[file.name] = asked is not None and not modules.isdisjoint(literal_eval(asked[1]))
+    assert found
+    assert [name for name, has_it in found.items() if not has_it] == []
