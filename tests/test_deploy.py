@@ -440,6 +440,19 @@ def test_status_shows_that_the_project_changed_since(project: Project) -> None:
     assert status.sha256 != status.working_sha256
 
 
+def test_what_serves_is_told_where_a_deploy_was_interrupted(project: Project) -> None:
+    """Before it could tag the endpoint: what is tagged there is the version before."""
+    project.deployer.deploy()
+    before = project.deployer.status()
+    project.version("two")
+    project.deployer.deploy()
+    client = project.deployer._client("sagemaker")
+    (arn,) = [one["EndpointArn"] for one in client.list_endpoints()["Endpoints"]]
+    client.add_tags(ResourceArn=arn, Tags=[{"Key": "hotfire:hash", "Value": before.sha256}])
+    status = project.deployer.status()
+    assert before.sha256 != status.sha256 == status.working_sha256
+
+
 def test_examples_are_run_again(project: Project) -> None:
     project.example("value", ["x"], value={"version": "two", "data": ["x"]})
     project.deployer.deploy()

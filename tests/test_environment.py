@@ -253,6 +253,15 @@ def test_a_missing_model_name_is_reported_at_the_environment(project: Path) -> N
     assert error.message.endswith("the environment 'local' has no model_name")
 
 
+def test_a_slip_in_model_name_is_shown(project: Path) -> None:
+    write(project).write_text("environments:\n  local:\n    modle_name: news\n")
+    with pytest.raises(ConfigError) as caught:
+        load(start=project)
+    error = caught.value
+    assert (error.line, error.column, error.key) == (3, 17, "modle_name")
+    assert error.advice == "Is it 'modle_name' that is to be it?"
+
+
 def test_a_model_name_of_63_characters_is_taken(project: Path) -> None:
     assert len(loaded(project, f"model_name: {'a' * 63}").model_name) == 63
 

@@ -125,15 +125,17 @@ class Deployer:
         if found is None:
             return Status(self._name)
         tags = inventory.tags(found["EndpointArn"])
-        variants = _variants(client, found)
+        config = inventory.config(found["EndpointConfigName"])
+        made_of = _made_of(tags, inventory.tags(config["EndpointConfigArn"]) if config else tags)
+        variants = _variants(config, found)
         return Status(
             endpoint=self._name,
             state=found["EndpointStatus"],
             reason=found.get("FailureReason", ""),
             config=found["EndpointConfigName"],
             model=next((variant.get("ModelName") for variant in variants), None),
-            sha256=tags.get(HASH_TAG),
-            commit=tags.get(COMMIT_TAG) or None,
+            sha256=made_of.get(HASH_TAG),
+            commit=made_of.get(COMMIT_TAG) or None,
             working_sha256=project.working_sha256(self._environment),
             owner=tags.get(PROJECT_TAG),
             variants=tuple(variants),
@@ -337,8 +339,13 @@ class Deployer:
             self._report.log(f"This was not done: {error.message}")
 
 
-def _variants(client: Any, found: dict[str, Any]) -> list[dict[str, Any]]:
+def _made_of(endpoint: dict[str, str], config: dict[str, str]) -> dict[str, str]:
+    """The tags that say what serves: a deploy that was interrupted has not given the endpoint its own."""
+    return endpoint if endpoint.get(HASH_TAG) == config.get(HASH_TAG) else config
+
+
+def _variants(config: dict[str, Any], found: dict[str, Any]) -> list[dict[str, Any]]:
     """The variants of the config, each with what DescribeEndpoint says of it."""
-    given = Inventory(client).variants(found["EndpointConfigName"])
+    given = config.get("ProductionVariants", ())
     now = {variant["VariantName"]: variant for variant in found.get("ProductionVariants", ())}
     return [{**variant, **now.pop(variant["VariantName"], {})} for variant in given] + list(now.values())

@@ -347,7 +347,11 @@ def _account(section: Section, name: str) -> dict[str, Any]:
     model_name = texts["model_name"]
     if model_name is None:
         message = f"the environment {name!r} has no model_name"
-        raise section.error(message, "Add `model_name:` with the endpoint's name.", key="model_name")
+        slip = next((key for key in section.values if _meant(key) == "model_name"), None)
+        advice = (
+            f"Is it {slip!r} that is to be it?" if slip else "Add `model_name:` with the endpoint's name."
+        )
+        raise section.error(message, advice, key=slip or "model_name")
     if not _ENDPOINT_NAME.fullmatch(model_name):
         raise section.error(*_bad_name(model_name), key="model_name")
     if not (texts["endpoint_url"] or "http://").startswith(("http://", "https://")):

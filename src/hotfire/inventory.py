@@ -53,11 +53,14 @@ class Inventory:
             answer = found_or_none(self._client.list_tags, ResourceArn=arn) or {"Tags": []}
         return {tag["Key"]: tag["Value"] for tag in answer["Tags"]}
 
+    def config(self, name: str) -> dict[str, Any]:
+        """What DescribeEndpointConfig answers; nothing if it is gone."""
+        with errors(f"read endpoint config {name}"):
+            return found_or_none(self._client.describe_endpoint_config, EndpointConfigName=name) or {}
+
     def variants(self, config: str) -> list[dict[str, Any]]:
         """The production variants of a config; none if it is gone."""
-        with errors(f"read endpoint config {config}"):
-            found = found_or_none(self._client.describe_endpoint_config, EndpointConfigName=config) or {}
-        return list(found.get("ProductionVariants", ()))
+        return list(self.config(config).get("ProductionVariants", ()))
 
     def model_data(self, model: str) -> str:
         """The URL of a model's data; empty if it has none, or is gone."""
