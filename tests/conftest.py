@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from runpy import run_path
@@ -199,6 +199,17 @@ def own_docker(
     yield own_docker
     for daemon in made:
         daemon.close()
+
+
+@pytest.fixture(scope="session")
+def podman(
+    require: Callable[[str, str], str], repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[str, str]]:
+    """The variables that lead to Podman's socket: see `podman_service.py`."""
+    program = require("podman", "podman containernetworking-plugins")
+    running = run_path(str(repository / "tests" / "podman_service.py"))["running"]
+    with running(program, tmp_path_factory.mktemp("podman")) as variables:
+        yield variables
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ def predict_fn(data, model):
 def output_fn(prediction, accept):
     return json.dumps(prediction)
 """
-IMAGE = "hotfire-tests/tiny:1"
+IMAGE = "hotfire-tests/tiny:2"
 SECONDS = 30.0
 
 

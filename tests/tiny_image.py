@@ -5,6 +5,7 @@ inference toolkit does, as far as a test needs it.
 """
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-NAME = "hotfire-tests/tiny:1"
+NAME = "hotfire-tests/tiny:2"
 
 _LEFT_OUT = {
     "site-packages",
@@ -82,16 +83,22 @@ class Server(BaseHTTPRequestHandler):
             self.close_connection = True
 
 
-Server.disable_nagle_algorithm = True
+Server.disable_nagle_algorithm, Server.request_queue_size = True, 128
 ThreadingHTTPServer(("", 8080), Server).serve_forever()
 """
 
 
 def build(client: Any) -> str:
     """Have it in the engine that a client of Docker's leads to."""
-    if not any(NAME in image.tags for image in client.images.list()):
+    from docker.errors import ImageNotFound
+
+    try:
+        client.images.get(NAME)
+    except ImageNotFound:
         changes = ["ENV PYTHONUNBUFFERED=1", "ENV PYTHONDONTWRITEBYTECODE=1"]
-        client.api.import_image_from_data(tree(SERVE), *NAME.split(":"), changes=changes)
+        # Podman takes no tag here.
+        told = client.api.import_image_from_data(tree(SERVE), changes=changes)
+        client.images.get(json.loads(told.splitlines()[-1])["status"]).tag(*NAME.split(":"))
     return NAME
 
 

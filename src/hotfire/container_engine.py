@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from hotfire.errors import EngineAway, EngineError, PortTaken
+from hotfire.errors import ContainerGone, EngineAway, EngineError, PortTaken
 
 PORT = 8080
 """Where a container answers, by SageMaker's contract."""
@@ -28,6 +28,7 @@ RECIPE_LABEL = "hotfire.recipe"
 _PORT_KEY = f"{PORT}/tcp"
 _NOT_HAD = "cannot be had"
 _LOOPBACK = "127.0.0.1"
+_KILLED = 137
 _HERE = frozenset({None, "localhost", "127.0.0.1", "::1"})
 _SECONDS_TO_ANSWER = 60
 _MOST_CONNECTIONS = 100
@@ -68,6 +69,11 @@ class Ending:
 
     code: int
     lacked_memory: bool = False
+
+    @property
+    def was_killed(self) -> bool:
+        """By a signal that it could not heed; Podman does not always say so when memory is what it lacked."""
+        return self.code == _KILLED
 
     def __str__(self) -> str:
         if self.lacked_memory:
@@ -199,22 +205,20 @@ class Engine:
 
     def ending(self, container: str) -> Ending | None:
         """How it ended; None while it runs."""
-        from docker.errors import NotFound
-
-        with engine_errors("the container's state cannot be read"):
-            try:
+        try:
+            with engine_errors("the container's state cannot be read"):
                 state = self._client.api.inspect_container(container)["State"]
-            except NotFound:
-                return Ending(137)
+        except ContainerGone:
+            return Ending(_KILLED)
         if state.get("Running"):
             return None
         return Ending(int(state.get("ExitCode", 0)), bool(state.get("OOMKilled")))
 
     def remove(self, container: str, grace: int = 0) -> None:
         """SIGTERM, SIGKILL after so many seconds, and leave nothing of it; one that is gone is no error."""
-        from docker.errors import APIError, NotFound
+        from docker.errors import APIError
 
-        with engine_errors("the container cannot be removed"), contextlib.suppress(NotFound):
+        with contextlib.suppress(ContainerGone), engine_errors("the container cannot be removed"):
             if grace:
                 self._client.api.stop(container, timeout=grace)
             try:
@@ -262,11 +266,17 @@ def engine_errors(doing: str) -> Iterator[None]:
         yield
     except docker.errors.APIError as error:
         reason = str(error.explanation or error)
-        is_about_port = any(sign in reason for sign in _PORT_IS_TAKEN)
-        raise (PortTaken if is_about_port else EngineError)(*explained(doing, reason)) from error
+        raise _kind(reason)(*explained(doing, reason)) from error
     except (docker.errors.DockerException, requests.RequestException) as error:
         message = f"{doing}: the container engine does not answer any more ({error})"
         raise EngineAway(message, "See that it runs: `docker info`.") from error
+
+
+def _kind(reason: str) -> type[EngineError]:
+    """Told by what the engine says: of a container that is being removed Podman says it with a 500."""
+    if _IS_GONE in reason.lower():
+        return ContainerGone
+    return PortTaken if any(sign in reason for sign in _PORT_IS_TAKEN) else EngineError
 
 
 def events(
@@ -308,6 +318,7 @@ def _unreachable(variables: Mapping[str, str], reason: str) -> EngineError:
     return EngineAway(f"no container engine answers at {host}", advice)
 
 
+_IS_GONE = "no such container"
 _PORT_IS_TAKEN = ("port is already allocated", "address already in use")
 _ADVICE: tuple[tuple[str, str, str], ...] = (
     (

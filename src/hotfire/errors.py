@@ -26,7 +26,8 @@ HotfireError                      the user can mend it: one message, one next st
 │   │   └── HostAway              what it is to run on does not answer now; it may later
 │   ├── EngineError               what runs containers refuses
 │   │   ├── EngineAway            it does not answer
-│   │   └── PortTaken             somebody else took the port that it had chosen
+│   │   ├── PortTaken             somebody else took the port that it had chosen
+│   │   └── ContainerGone         it knows no such container any more
 │   ├── WorkerDied                with a request in hand
 │   ├── DeadlineExceeded          a request took longer than it may
 │   ├── StreamBroken              an answer that broke off in the middle
@@ -229,6 +230,10 @@ class EngineAway(EngineError):
 
 class PortTaken(EngineError):
     """The port of the loopback that the engine had chosen is another program's by now."""
+
+
+class ContainerGone(EngineError):
+    """There is no such container: somebody has removed it."""
 
 
 class ClusterError(InstanceError):

@@ -167,7 +167,7 @@ def test_an_endpoint_comes_back_when_docker_comes_up_after_the_region(
     machine, daemon = machines(), own_docker()
     machine.use(**daemon.variables)
     project = new_project(tmp_path / "project", of=machine)
-    project.configure(model_name=project.name, instance_type="local_container", image="hotfire-tests/tiny:1")
+    project.configure(model_name=project.name, instance_type="local_container", image="hotfire-tests/tiny:2")
     project.deploy()
     assert machine.hotfire("down").returncode == 0
     daemon.stop()

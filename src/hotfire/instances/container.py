@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from hotfire import container_images
-from hotfire.container_engine import Engine, Found, Recipe
+from hotfire.container_engine import Ending, Engine, Found, Recipe
 from hotfire.errors import (
     EngineAway,
     EngineError,
@@ -36,7 +36,8 @@ _SECONDS_BETWEEN_PINGS = 10.0
 _FAILED_PINGS = 3
 """After so many in a row the container is replaced. SageMaker pings too, and does not say how often."""
 _SECONDS_TO_TAKE_OVER = 5.0
-_SECONDS_TO_HEAR_WHY = 1.0
+_SECONDS_TO_HEAR_WHY = 3.0
+"""Docker tells at once that a container has ended, Podman after a second."""
 _GIB = 1 << 30
 
 
@@ -244,7 +245,7 @@ class ContainerInstance:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_SECONDS_BETWEEN_PINGS):
                     ending = await running.over()
-                return f"{ending}{self._size() if ending.lacked_memory else ''}"
+                return f"{ending}{self._size(ending)}"
             failed = 0 if await running.is_healthy() else failed + 1
         return f"did not answer /ping with 200, {_FAILED_PINGS} times in a row"
 
@@ -278,12 +279,13 @@ class ContainerInstance:
                 self._yard.leave(self._running.id)
                 self._say(error.message)
 
-    def _size(self) -> str:
-        """Whose memory it had."""
+    def _size(self, ending: Ending) -> str:
+        """How much memory it had, and whose, where that may be the reason."""
         memory = self._container.memory
-        if memory is None:
+        if memory is None or not (ending.lacked_memory or ending.was_killed):
             return ""
-        return f": it had {memory / _GIB:g} GiB, as {self._container.sized_as} has"
+        had = f"it had {memory / _GIB:g} GiB, as {self._container.sized_as} has"
+        return f": {had}" if ending.lacked_memory else f" (for want of memory, perhaps: {had})"
 
     def _print(self, line: str) -> None:
         self._output("", line)

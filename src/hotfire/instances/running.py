@@ -12,7 +12,7 @@ from time import sleep
 from typing import Any
 
 from hotfire.container_engine import Ending, Engine, Found, Recipe
-from hotfire.errors import EngineAway, EngineError, LoadFailed, PortTaken
+from hotfire.errors import ContainerGone, EngineAway, EngineError, LoadFailed, PortTaken
 from hotfire.instances.base import LOAD_FAILED
 from hotfire.instances.connections import Connections, Disconnected
 
@@ -158,7 +158,8 @@ class Running:
         is_away = False
         while ending is None:
             try:
-                self._pass_on(only_new)
+                with contextlib.suppress(ContainerGone):
+                    self._pass_on(only_new)
                 ending = self._engine.ending(self._id)
                 is_away = False
             except EngineAway as error:
@@ -191,8 +192,10 @@ class Running:
             last = list(_lines(iter([self._engine.last_output(self._id, _LAST_LINES)])))
         except EngineError:
             return
+        # Fewer lines than were asked for are all that there are, and what is told is among them.
+        unknown = 0 if len(last) == _LAST_LINES or not told else len(last)
         known = range(min(len(last), len(told)), 0, -1)
-        begin = next((count for count in known if last[:count] == told[-count:]), 0)
+        begin = next((count for count in known if last[:count] == told[-count:]), unknown)
         for line in last[begin:]:
             self._tell(self._printed, line)
 
