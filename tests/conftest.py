@@ -18,7 +18,7 @@ import pytest
 from hotfire.address import Address, find
 
 _OF_DOCKER = ("docker_daemon", "tiny_image")
-_ALONE = re.compile(r"\b(docker|own_docker|own_image|tiny_image|registry|browser|window|engine): ")
+_ALONE = re.compile(r"\b(docker|podman|own_docker|own_image|tiny_image|registry|browser|window|engine): ")
 """Parameters of tests that get in each other's way: a browser drops its connections when networks come and
 go, as those of containers do."""
 _DEAR = re.compile(r"\b(ray_python|ray_cluster): ")

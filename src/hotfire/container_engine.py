@@ -312,8 +312,8 @@ def _unreachable(variables: Mapping[str, str], reason: str) -> EngineError:
         advice = "Join its group (`sudo usermod -aG docker $USER`, then log in anew), or run it rootless."
         return EngineError(message, advice)
     advice = (
-        "Start Docker (`sudo systemctl start docker`, or Docker Desktop); if its socket is elsewhere, name "
-        "it in DOCKER_HOST before `hotfire up`."
+        "Start Docker (`sudo systemctl start docker`, or Docker Desktop); if its socket is elsewhere, or "
+        "it is Podman's, name it in DOCKER_HOST before `hotfire up`."
     )
     return EngineAway(f"no container engine answers at {host}", advice)
 
