@@ -118,6 +118,7 @@ ROWS = (
     ("instances.process", "instances.containers", "instances.hosts", "instances.ray_host"),
     ("instances.household", "instances.workshop", "instances.ray"),
     ("instances.container", "instances.ray_site"),
+    ("instances.remote",),
     ("instances.ray_cluster", "instances.replies"),
     ("instances.zygotes",),
     ("instances.holders", "instances.workers", "instances.output", "instances.settings"),
@@ -143,7 +144,7 @@ ROWS = (
     ("app_schema",),
     ("app_inputs", "body_template"),
     ("model_data", "comparison", "bodies", "config_file", "hashes", "address", "images", "hints", "hosting"),
-    ("container_engine", "image_lock", "own_wheel"),
+    ("container_engine", "image_lock", "own_wheel", "ray_address"),
     ("changes.*", "changes"),
     (
         "resources",

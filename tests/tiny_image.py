@@ -83,7 +83,8 @@ class Server(BaseHTTPRequestHandler):
             self.close_connection = True
 
 
-Server.disable_nagle_algorithm, Server.request_queue_size = True, 128
+Server.disable_nagle_algorithm = True
+ThreadingHTTPServer.request_queue_size = 128
 ThreadingHTTPServer(("", 8080), Server).serve_forever()
 """
 

@@ -65,19 +65,19 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a container ended."""
+    """How a container ended. `memory` says how much it had, if there was a limit."""
 
     code: int
     lacked_memory: bool = False
-
-    @property
-    def was_killed(self) -> bool:
-        """By a signal that it could not heed; Podman does not always say so when memory is what it lacked."""
-        return self.code == _KILLED
+    memory: str = ""
 
     def __str__(self) -> str:
+        had = f"it had {self.memory}" if self.memory else ""
         if self.lacked_memory:
-            return "was killed for want of memory (OOMKilled)"
+            return f"was killed for want of memory ({'; '.join(filter(None, ('OOMKilled', had)))})"
+        if self.code == _KILLED and had:
+            # Podman does not always say what for.
+            return f"was killed by signal 9 (for want of memory, perhaps: {had})"
         if self.code > 128:
             return f"was killed by signal {self.code - 128}"
         return f"ended with exit code {self.code}"
@@ -183,13 +183,14 @@ class Engine:
         return str(container.id)
 
     def start(self, container: str) -> int:
-        """Let it run; the port of the loopback where it is to answer."""
+        """Let it run; the port of the loopback where it is to answer, 0 if it has ended already."""
         with engine_errors("the container cannot be started"):
             self._client.api.start(container)
-            port = _port(self._client.api.inspect_container(container))
-        if port is None:
-            raise EngineError("the container ended before it had a port")
-        return port
+            found = self._client.api.inspect_container(container)
+        port = _port(found)
+        if port is None and found["State"].get("Running"):
+            raise EngineError("the engine gives the container no port of the loopback")
+        return port or 0
 
     def output(self, container: str, *, only_new: bool = False) -> Iterator[bytes]:
         """What it prints, as it comes, until it ends."""

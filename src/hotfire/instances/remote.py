@@ -18,7 +18,7 @@ MOST_IN_HAND = 1000
 
 
 class RemoteInstance(ABC):
-    """Somewhere a server is brought up, watched, and had again when it is gone; requests wait until it is up."""
+    """A server is brought up somewhere, watched, and had again when it is gone; until then requests wait."""
 
     def __init__(self) -> None:
         self._bringing: asyncio.Future[None] | None = None
@@ -46,6 +46,7 @@ class RemoteInstance(ABC):
 
     def successor(self, changes: Sequence[Change]) -> None:
         """None: what runs there is not edited from here."""
+        return
 
     async def invoke(self, request: Request) -> Answer:
         """Answer a request; raises `DeadlineExceeded` past its limit, `QueueFull` when too many wait."""
@@ -100,7 +101,7 @@ class RemoteInstance(ABC):
         self._failure = failure
         self._ready.set()
 
-    async def _until_up(self) -> None:
+    async def _serving(self) -> None:
         """Raises LoadFailed where it is gone for good; then to have it again is begun anew."""
         await self._ready.wait()
         if self._failure is not None:
@@ -115,7 +116,7 @@ class RemoteInstance(ABC):
             hand.callback(self._leave)
             try:
                 async with time_limit(until, request.limit):
-                    await self._until_up()
+                    await self._serving()
                     reply = await self._ask(request)
                     hand.callback(reply.close)
                     body = await read(reply)

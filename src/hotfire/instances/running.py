@@ -8,6 +8,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from time import sleep
 from typing import Any
 
@@ -35,13 +36,20 @@ _PORTS = 3
 class Running:
     """A container by a recipe, or one that is found running by the same.
 
-    What it prints goes to `output`, line by line; `ended` is set when it has ended, whoever ended it.
+    `size` says how much memory it has, and as what. What it prints goes to `output`, line by line; `ended` is
+    set when it has ended, whoever ended it.
     """
 
     def __init__(
-        self, engine: Engine, recipe: Recipe, output: Callable[[str], None], found: Found | None = None
+        self,
+        engine: Engine,
+        recipe: Recipe,
+        size: str,
+        output: Callable[[str], None],
+        found: Found | None = None,
     ) -> None:
-        self._engine, self._recipe, self._output, self._found = engine, recipe, output, found
+        self._engine, self._recipe, self._size = engine, recipe, size
+        self._output, self._found = output, found
         self._loop = asyncio.get_running_loop()
         self._id = found.id if found else ""
         self._making: asyncio.Future[None] | None = None
@@ -209,7 +217,7 @@ class Running:
 
     def _over(self, ending: Ending) -> None:
         if not self.ended.done():
-            self.ended.set_result(ending)
+            self.ended.set_result(replace(ending, memory=self._size))
 
 
 def _reason(body: bytes) -> str | None:
