@@ -227,6 +227,14 @@ def test_a_variant_of_a_ray_cluster(store: Store, blueprints: Blueprints) -> Non
     [
         ({}, "the model m names no Ray cluster: HOTFIRE_RAY_ADDRESS in its environment is to be"),
         ({"HOTFIRE_RAY_ADDRESS": "http://h:8265", "HOTFIRE_RAY": "[1]"}, "HOTFIRE_RAY in the environment"),
+        (
+            {"HOTFIRE_RAY_ADDRESS": "http://h:99999"},
+            "HOTFIRE_RAY_ADDRESS in the environment of the model m must be the address of a Ray dashboard",
+        ),
+        (
+            {"HOTFIRE_RAY_ADDRESS": "http://eva:s3cret@h:8265"},
+            "HOTFIRE_RAY_ADDRESS in the environment of the model m holds a user name or a password",
+        ),
     ],
 )
 def test_a_ray_cluster_that_is_not_named_well(

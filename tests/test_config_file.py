@@ -208,6 +208,16 @@ def test_one_text_is_a_list_of_one(tmp_path: Path) -> None:
     assert read(tmp_path, local("a: b")).text_list("a") == ("b",)
 
 
+@pytest.mark.parametrize(("written", "expected"), [("2", 2), ("4", 4), ("1", None), ("5", None)])
+def test_a_whole_number_has_bounds(tmp_path: Path, written: str, expected: int | None) -> None:
+    section = read(tmp_path, local(f"a: {written}"))
+    if expected is not None:
+        assert section.whole("a", least=2, most=4) == expected
+        return
+    with pytest.raises(ConfigError, match=rf"3:8: a must be a whole number from 2 to 4, not {written}"):
+        section.whole("a", least=2, most=4)
+
+
 @pytest.mark.parametrize(
     ("getter", "written", "column", "message"),
     [

@@ -289,6 +289,10 @@ def test_a_model_name_that_sagemaker_refuses_is_refused(project: Path, name: str
         ("model_data: zip", 17, "model_data must be archive or folder, not 'zip'"),
         ("model_data_path: build/m.tar.gz", 22, "model_data_path must be a file:// or s3:// address"),
         ("endpoint_url: localhost", 19, "endpoint_url must be an address that begins with http://"),
+        ("startup_timeout: 59", 22, "startup_timeout must be a whole number from 60 to 3600, not 59"),
+        ("startup_timeout: 3601", 22, "startup_timeout must be a whole number from 60 to 3600, not 3601"),
+        ("ray_address: http://head:99999", 18, "ray_address must be the address of a Ray dashboard"),
+        ("ray_address: http://a:b@head", 18, "ray_address holds a user name or a password"),
         ("serverless: {memory_mb: x}", 29, "serverless.memory_mb must be a whole number"),
         (
             "autoscaling: {min: 3, max: 2, target: 1}",
@@ -316,6 +320,19 @@ def test_a_model_name_that_sagemaker_refuses_is_refused(project: Path, name: str
 def test_a_wrong_value_is_refused_at_its_place(project: Path, line: str, column: int, said: str) -> None:
     error = refused(project, line)
     assert error.message.startswith(f"{project / 'config.yml'}:4:{column}: {said}")
+
+
+@pytest.mark.parametrize("seconds", [60, 3600])
+def test_a_model_may_take_as_long_to_load_as_sagemaker_lets_it(project: Path, seconds: int) -> None:
+    assert loaded(project, f"startup_timeout: {seconds}").startup_timeout == seconds
+
+
+def test_the_bounds_of_a_startup_timeout_are_sagemaker_s() -> None:
+    from botocore.loaders import Loader
+
+    shapes = Loader().load_service_model("sagemaker", "service-2")["shapes"]
+    bounds = shapes["ProductionVariantContainerStartupHealthCheckTimeoutInSeconds"]
+    assert (bounds["min"], bounds["max"]) == environment.STARTUP_SECONDS
 
 
 def test_a_near_instance_type_is_offered(project: Path) -> None:

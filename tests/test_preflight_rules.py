@@ -266,7 +266,6 @@ CASES = (
         bad_settings={"serverless": {"memory_mb": 2048}, "instance_type": "ml.g5.xlarge"},
         good_settings={"serverless": {"memory_mb": 2048}, "instance_type": "ml.m5.large"},
     ),
-    Case("startup-timeout", bad_settings={"startup_timeout": 59}, good_settings={"startup_timeout": 60}),
     Case(
         "environment-variables",
         bad_settings=variables(**{"MY-NAME": "x"}),
@@ -577,6 +576,12 @@ def test_what_is_measured(
 ) -> None:
     severities = [one for one, _ in found(judged(write, measured, settings), rule)]
     assert severities == ([severity] if severity else [])
+
+
+@pytest.mark.parametrize(("load", "advised"), [(61.0, 180), (1750.0, 3540), (1900.0, 3600)])
+def test_a_startup_timeout_is_advised_that_may_be_set(write: Write, load: float, advised: int) -> None:
+    (finding,) = [one for one in judged(write, Measured(load=load), {}).findings if one.rule == "cold-start"]
+    assert finding.advice.startswith(f"Set `startup_timeout: {advised}`")
 
 
 def test_every_measured_rule_has_a_case() -> None:

@@ -68,13 +68,14 @@ class Section:
             return value or default
         raise self.error(f"{key} must be {listed(options, 'or')}, not {value!r}", key=key)
 
-    def whole(self, key: str, *, least: int = 1) -> int | None:
-        """A whole number, `least` or more."""
+    def whole(self, key: str, *, least: int = 1, most: int | None = None) -> int | None:
+        """A whole number, `least` or more, and `most` or less."""
         value = self.values.get(key)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise self.wrong_type(key, f"a whole number of at least {least}")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= (most or value):
+            bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+            raise self.wrong_type(key, f"a whole number {bounds}")
         return value
 
     def number(self, key: str) -> float | None:

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from hotfire.app_config import app_of
 from hotfire.app_schema import App
 from hotfire.config_file import KeyPath, Place, Section, listed, nearest, read
 from hotfire.errors import ConfigError, ProjectError
 from hotfire.image_settings import ImageSettings, image_settings
+from hotfire.ray_address import mistake_in
 
 LOCAL_TYPES = ("local", "local_process", "local_container", "local_gpu", "local_container_gpu", "ray")
 """The instance types that only a local region has."""
@@ -26,6 +26,9 @@ CONTAINER_TYPES = ("local_container", "local_container_gpu")
 
 HANDLER_NAMES = ("serve.py", "inference.py", "code/inference.py")
 """What a handler is called if no `entry_point` is given, in the order in which they are tried."""
+
+STARTUP_SECONDS = (60, 3600)
+"""The least and the most that SageMaker gives a container to be ready in, and so any client of its API."""
 
 CONFIG_NAMES = ("config.yml", "deploy/sagemaker/config.yml")
 
@@ -356,9 +359,10 @@ def _account(section: Section, name: str) -> dict[str, Any]:
         raise section.error(*_bad_name(model_name), key="model_name")
     if not (texts["endpoint_url"] or "http://").startswith(("http://", "https://")):
         raise section.wrong_type("endpoint_url", "an address that begins with http:// or https://")
-    ray = urlsplit(section.text("ray_address") or "http://head")
-    if ray.scheme != "http" or not ray.hostname or ray.path.strip("/"):
-        raise section.wrong_type("ray_address", "the address of a Ray dashboard, such as http://head:8265")
+    cluster = section.text("ray_address")
+    wrong = mistake_in(cluster) if cluster else None
+    if wrong is not None:
+        raise section.error(f"ray_address {wrong[0]}", wrong[1], key="ray_address")
     if not (texts["model_data_path"] or "file://").startswith(("file://", "s3://")):
         raise section.wrong_type("model_data_path", "a file:// or s3:// address")
     return texts
@@ -383,11 +387,12 @@ def _hosting(section: Section) -> dict[str, Any]:
             else f"At AWS it begins with `ml.`; here it is {listed(LOCAL_TYPES, 'or')}."
         )
         raise section.error(f"there is no instance type {kind!r}", advice, key="instance_type")
+    least, most = STARTUP_SECONDS
     return {
         "instance_type": kind,
         "instance_count": section.whole("instance_count") or 1,
         "runs_as": section.choice("runs_as", ("process", "container"), "process"),
-        "startup_timeout": section.whole("startup_timeout"),
+        "startup_timeout": section.whole("startup_timeout", least=least, most=most),
         "serverless": _serverless(section.section("serverless")),
         "autoscaling": _autoscaling(section.section("autoscaling")),
     }

@@ -16,7 +16,6 @@ from hotfire.preflight.subject import Subject
 SERVERLESS_MEMORY_MB = tuple(range(1024, 6145, 1024))
 SERVERLESS_CONCURRENCY = 200
 REAL_TIME_SECONDS = 60
-STARTUP_SECONDS = (60, 3600)
 MOST_VARIABLES, LONGEST_VARIABLE = 100, 1024
 
 _NUMBERS = (
@@ -112,17 +111,6 @@ def _serverless(subject: Subject) -> Iterator[Found]:
     if environment.instance_type and images.is_gpu(environment.instance_type):
         message = f"A serverless endpoint has no GPU: {environment.instance_type} is not used."
         yield found(message, "Leave out `serverless`, or the GPU instance type.", "instance_type")
-
-
-def _startup(subject: Subject) -> Iterator[Found]:
-    environment = subject.environment
-    given = environment.startup_timeout if environment else None
-    least, most = STARTUP_SECONDS
-    if environment and given is not None and not least <= given <= most:
-        message = f"SageMaker takes a startup_timeout of {least} to {most} seconds, not {given}."
-        yield Found(
-            message, f"Set it to {least} or more.", environment.file, subject.line_of("startup_timeout")
-        )
 
 
 def _weights_memory(subject: Subject) -> Iterator[Found]:
@@ -265,13 +253,6 @@ RULES = (
         "Memory, concurrency or instance type that a serverless endpoint cannot have.",
         "Take what the message names.",
         _serverless,
-    ),
-    Rule(
-        "startup-timeout",
-        "error",
-        "A startup_timeout outside of 60 to 3600 seconds.",
-        "Set it to 60 or more.",
-        _startup,
     ),
     Rule(
         "weights-memory",

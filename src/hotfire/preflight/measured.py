@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hotfire.environment import STARTUP_SECONDS
 from hotfire.instance_types import GIB, memory, vcpus
 from hotfire.preflight.finding import Found, Rule, Severity
 from hotfire.preflight.subject import CODE, Subject
@@ -15,8 +16,7 @@ SERVERLESS_BYTES = 4 * MEGABYTE
 ASYNC_BYTES = 1 << 30
 REAL_TIME_SECONDS = 60.0
 ASYNC_SECONDS = 3600.0
-STARTUP_SECONDS = 60.0
-"""The least that SageMaker gives a container to be ready in."""
+LEAST_STARTUP_SECONDS, MOST_STARTUP_SECONDS = STARTUP_SECONDS
 
 _SMALLEST_WEIGHTS = 64 << 10
 
@@ -67,7 +67,7 @@ def _cold_start(subject: Subject) -> Iterator[Found]:
     if environment is None or measured is None or measured.load is None:
         return
     given = environment.startup_timeout
-    if measured.load > (given or STARTUP_SECONDS):
+    if measured.load > (given or LEAST_STARTUP_SECONDS):
         allowed = f"startup_timeout allows {given} s" if given else "SageMaker may wait for no more than 60 s"
         message = f"Loading the model took {measured.load:.0f} s here; {allowed}."
         advice = f"Set `startup_timeout: {_rounded(2 * measured.load)}`, or make model_fn faster."
@@ -123,8 +123,8 @@ def _size(count: float) -> str:
 
 
 def _rounded(seconds: float) -> int:
-    """Up to whole minutes."""
-    return 60 * max(1, -int(-seconds // 60))
+    """Up to whole minutes, and not more than SageMaker takes."""
+    return min(60 * max(1, -int(-seconds // 60)), MOST_STARTUP_SECONDS)
 
 
 RULES = (

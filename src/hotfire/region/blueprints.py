@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hotfire.errors import InstanceError
+from hotfire.ray_address import mistake_in
 from hotfire.region.buckets import Buckets
 from hotfire.region.fleet import FleetPlan, VariantPlan
 from hotfire.region.requirements import PythonEnvironments
@@ -157,10 +158,15 @@ def _cluster(
     address, text = environment.pop(RAY_ADDRESS_VARIABLE, ""), environment.pop(RAY_VARIABLE, "{}")
     if variant.get("InstanceType") != "ray":
         return "", {}
-    if not address.startswith("http://"):
+    if not address:
         raise InstanceError(
             f"the model {model} names no Ray cluster: {RAY_ADDRESS_VARIABLE} in its environment is to be "
             "the address of the dashboard, http://HEAD:8265"
+        )
+    wrong = mistake_in(address)
+    if wrong is not None:
+        raise InstanceError(
+            f"{RAY_ADDRESS_VARIABLE} in the environment of the model {model} {wrong[0]}", wrong[1]
         )
     try:
         options = dict(json.loads(text))
