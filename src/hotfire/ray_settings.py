@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,21 @@ _AUTO = "auto"
 """Of `num_replicas`: Ray's own defaults of autoscaling."""
 
 _MOST_OF_AUTO = 100
+_MOST_OF_A_NODE = 100
+_MOST_COUNTED = (1 << 31) - 1
+"""What Serve's own messages hold of a whole number."""
+
+_FINEST = 0.0001
+"""The least of a resource that Ray can give, which is its unit."""
+
+_RESERVED: Mapping[str, str] = {
+    "CPU": "Say `num_cpus` in its place.",
+    "GPU": "Say `num_gpus` in its place.",
+    "memory": "Say `memory` beside `resources`, not in it.",
+    "object_store_memory": "Leave it out: a deployment of Serve's asks for none.",
+    "bundle": "Give the resource another name.",
+}
+"""Names that `resources` cannot have, and what to say in their place."""
 
 Kind = tuple[Callable[[Any], bool], str]
 
@@ -31,23 +47,26 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _is_amounts(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(_is_number(one) and one >= 0 for one in value.values())
+def _is_amount(value: Any) -> bool:
+    return _is_number(value) and (value == 0 or _FINEST <= value < math.inf)
 
 
 _COUNT: Kind = lambda value: _is_whole(value) and value >= 1, "a whole number, 1 or more"
 _COUNT_OR_NONE: Kind = lambda value: _is_whole(value) and value >= 0, "a whole number, 0 or more"
 _REPLICAS: Kind = lambda value: value == _AUTO or _COUNT[0](value), f"a whole number, 1 or more, or {_AUTO}"
+_OF_A_NODE: Kind = (
+    lambda value: _is_whole(value) and 1 <= value <= _MOST_OF_A_NODE,
+    f"a whole number from 1 to {_MOST_OF_A_NODE}",
+)
 _QUEUE: Kind = lambda value: _COUNT[0](value) or value == -1, "a whole number, 1 or more, or -1: no limit"
 _SECONDS: Kind = lambda value: _is_number(value) and value >= 0, "a number of seconds"
-_AMOUNT: Kind = lambda value: _is_number(value) and value >= 0, "a number, 0 or more"
+_AMOUNT: Kind = _is_amount, f"a finite number: 0, or {_FINEST} or more"
 _FACTOR: Kind = lambda value: _is_number(value) and value > 0, "a number above 0"
 _GPUS: Kind = (
-    lambda value: _AMOUNT[0](value) and (value <= 1 or float(value).is_integer()),
-    "a whole number, or a part of one GPU such as 0.5",
+    lambda value: _is_amount(value) and (value <= 1 or value % 1 == 0),
+    f"a whole number, or a part of one GPU such as 0.5, of {_FINEST} or more",
 )
 _NAME: Kind = lambda value: isinstance(value, str) and bool(value), "text"
-_AMOUNTS: Kind = _is_amounts, "a mapping of names to numbers"
 _MAPPING: Kind = lambda value: isinstance(value, Mapping), "a mapping of keys to values"
 
 _OF_DEPLOYMENT: Mapping[str, Kind] = {
@@ -59,13 +78,13 @@ _OF_DEPLOYMENT: Mapping[str, Kind] = {
     "health_check_timeout_s": _FACTOR,
     "graceful_shutdown_wait_loop_s": _SECONDS,
     "graceful_shutdown_timeout_s": _SECONDS,
-    "max_replicas_per_node": _COUNT,
+    "max_replicas_per_node": _OF_A_NODE,
 }
 _OF_REPLICA: Mapping[str, Kind] = {
     "num_cpus": _AMOUNT,
     "num_gpus": _GPUS,
     "memory": _AMOUNT,
-    "resources": _AMOUNTS,
+    "resources": _MAPPING,
     "accelerator_type": _NAME,
 }
 """What Ray has under `ray_actor_options`."""
@@ -98,6 +117,7 @@ def deployment(environment: Environment) -> dict[str, Any]:
     if scaling is not None:
         _check(environment, scaling, _OF_AUTOSCALING, "autoscaling_config")
         _check_autoscaling(environment, given, scaling)
+    _check_resources(environment, given.get("resources", {}))
     options = {key: value for key, value in given.items() if key in _OF_DEPLOYMENT}
     replica = {key: value for key, value in given.items() if key in _OF_REPLICA}
     if "num_gpus" not in replica and has_gpu(environment):
@@ -145,6 +165,20 @@ def _check(
         fits, what = known[key]
         if not fits(value):
             raise environment.mistake(f"{title} must be {what}, not {value!r}", "", "ray", *above, key)
+        if _is_whole(value) and value > _MOST_COUNTED and key not in _OF_REPLICA:
+            message = f"{title} is {value}; Ray Serve counts to {_MOST_COUNTED}"
+            raise environment.mistake(message, "Choose a smaller number.", "ray", *above, key)
+
+
+def _check_resources(environment: Environment, resources: Mapping[str, Any]) -> None:
+    fits, what = _AMOUNT
+    for name, amount in resources.items():
+        if name in _RESERVED:
+            message = f"ray.resources cannot have {name!r}, which is Ray's own"
+            raise environment.mistake(message, _RESERVED[name], "ray", "resources", name)
+        if not fits(amount):
+            message = f"ray.resources.{name} must be {what}, not {amount!r}"
+            raise environment.mistake(message, "", "ray", "resources", name)
 
 
 def _check_autoscaling(
@@ -156,10 +190,16 @@ def _check_autoscaling(
     most = scaling.get("max_replicas", _MOST_OF_AUTO if given.get("num_replicas") == _AUTO else 1)
     least = scaling.get("min_replicas", 1)
     first = scaling.get("initial_replicas", least)
+    above = ("ray", "autoscaling_config")
+    if least > most:
+        said = "" if "max_replicas" in scaling else " by default"
+        message = f"ray.autoscaling_config has min_replicas {least}, more than max_replicas, {most}{said}"
+        raise environment.mistake(message, f"Say `max_replicas: {least}` or more.", *above, "min_replicas")
     if not least <= first <= most:
         message = (
             f"ray.autoscaling_config begins with {first} replicas, which are not between {least} and {most}"
-            if least <= most
-            else f"ray.autoscaling_config has min_replicas {least}, more than max_replicas, {most}"
         )
-        raise environment.mistake(message, "Raise max_replicas.", "ray", "autoscaling_config")
+        advice = (
+            "Raise max_replicas." if first > most else f"Say `min_replicas: {first}`, or begin with more."
+        )
+        raise environment.mistake(message, advice, *above, "initial_replicas")
