@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
@@ -22,7 +23,7 @@ from hotfire.instances.ray_cluster import RayCluster
 from hotfire.instances.ray_files import RayFiles, Shelf
 from hotfire.instances.ray_host import RayHost, clear
 from hotfire.instances.ray_site import RaySite
-from hotfire.instances.ray_state import serving
+from hotfire.instances.ray_state import Application, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -41,6 +42,8 @@ def predict_fn(data, model, context):
         raise KeyError("age")
     if data == "sleep":
         time.sleep(1)
+    if data == "exit":
+        os._exit(1)
     context.set_response_header(0, "X-Amzn-SageMaker-Custom-Attributes", "seen")
     sent = context.get_request_header(0, "X-Amzn-SageMaker-Custom-Attributes")
     return {"data": data, "model": model, "sent": sent}
@@ -191,6 +194,17 @@ async def test_one_that_somebody_ends_is_made_anew(
     assert after != before
 
 
+async def test_a_replica_that_ends_costs_what_it_had_in_hand(
+    instance: RayInstance, printed: list[str]
+) -> None:
+    answer = await instance.invoke(request("exit"))
+    assert (answer.status, json.loads(answer.body)["message"]) == (500, "Worker died.")
+    assert any("the replica that had a request in hand has ended" in line for line in printed)
+    async with asyncio.timeout(SECONDS):
+        while (await instance.invoke(request())).status != 200:
+            await asyncio.sleep(0.2)
+
+
 async def test_a_handler_that_cannot_load(
     host: RayHost, spec: Spec, tmp_path: Path, ray_cluster: Any, printed: list[str]
 ) -> None:
@@ -217,15 +231,53 @@ async def test_what_a_killed_region_has_left_can_be_cleared(
     instance = left.instance(replace(spec, endpoint="left"), lambda request, line: None)
     await instance.start()
     assert [name for name in ours(ray_cluster) if "-left-" in name] != []
-    # As after a kill: the listener is gone, nobody looks on, nothing is ended.
-    site = await left.site(ray_cluster.address)
-    assert instance._watching is not None
-    instance._watching.cancel()
-    await asyncio.wait([instance._watching])
-    await settled(instance)
-    site.close()
+    await killed(left, instance)
     await asyncio.to_thread(clear, tmp_path, {})
     assert set(ours(ray_cluster)) == before
+
+
+async def test_a_region_finds_its_applications_by_whatever_address(
+    spec: Spec, ray_cluster: Any, tmp_path: Path, printed: list[str]
+) -> None:
+    addresses = [ray_cluster.address, f"{ray_cluster.address}/"]
+    specs = [
+        replace(
+            spec, endpoint=f"found{n}", cluster=Cluster(address, {"ray_actor_options": {"num_cpus": 0.2}})
+        )
+        for n, address in enumerate(addresses)
+    ]
+    left = RayHost(tmp_path, {})
+    instances = [left.instance(one, lambda request, line: None) for one in specs]
+    await asyncio.gather(*(instance.start() for instance in instances))
+    await killed(left, *instances)
+    names = [name for name in ours(ray_cluster) if "-found" in name]
+
+    said: list[str] = []
+    host = RayHost(tmp_path, {})
+    heirs = [host.instance(one, lambda request, line: said.append(line)) for one in specs]
+    host.open()
+    await asyncio.gather(*(heir.start() for heir in heirs))
+    assert [name for name in ours(ray_cluster) if "-found" in name] == names
+    assert (await heirs[0].invoke(request("fail"))).status == 500
+    await until(lambda: any("KeyError" in line for line in said))
+    # What was printed before is not printed again.
+    assert "loaded 1" not in said
+    assert said.count("hotfire: the application that was there serves on") == 2
+    await asyncio.gather(*(heir.stop() for heir in heirs))
+    assert [name for name in ours(ray_cluster) if "-found" in name] == []
+    assert json.loads((tmp_path / "ray.json").read_text())["ports"] == {}
+    await host.close()
+
+
+async def killed(host: RayHost, *instances: RayInstance) -> None:
+    """As after a kill: the listener is gone, nobody looks on, nothing is ended."""
+    for instance in instances:
+        assert instance._watching is not None
+        instance._watching.cancel()
+        await asyncio.wait([instance._watching])
+        await settled(instance)
+    for site in set(host._sites.values()):
+        site.close()
 
 
 async def settled(instance: RayInstance) -> None:
@@ -240,12 +292,16 @@ async def settled(instance: RayInstance) -> None:
 
 
 @contextmanager
-def dashboard(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
-    """What answers so at each path, and 404 at others; its address."""
+def dashboard(
+    answers: dict[str, tuple[int, str]], port: int = 0, ordered: list[str] | None = None
+) -> Iterator[str]:
+    """What answers so at each path, and 404 at others; its address. What it is sent is put into `ordered`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if ordered is not None and body:
+                ordered.append(body.decode())
             status, text = answers.get(self.path, (404, ""))
             self.send_response(status)
             self.send_header("Content-Length", str(len(text)))
@@ -257,7 +313,7 @@ def dashboard(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -340,6 +396,90 @@ async def test_what_serve_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         with pytest.raises(LoadFailed, match="1 replica takes long to be scheduled"):
             await instance.start()
         await host.close()
+
+
+async def test_one_that_was_there_and_is_gone_is_made_anew(tmp_path: Path) -> None:
+    answers = answering()
+    with dashboard(answers) as address:
+        first = RayHost(tmp_path, {})
+        await first.site(address)
+        prefix = waiting(first, tmp_path, address)._order.prefix
+        await killed(first)
+        answers["/api/serve/applications/"] = serves(f"{prefix}-aaaaaa")
+        said: list[str] = []
+        host = RayHost(tmp_path, {})
+        instance = host.instance(
+            Spec("AllTraffic/i-1", tmp_path, {}, Path("/none"), 2.0, cluster=Cluster(address)),
+            lambda request, line: said.append(line),
+        )
+        host.open()
+        starting = asyncio.ensure_future(instance.start())
+        await until(lambda: bool(said))
+        answers["/api/serve/applications/"] = serves()
+        await until(lambda: len(said) > 1)
+        gone = (
+            "hotfire: the application that was there serves no more: the application is gone from the cluster"
+        )
+        # Why it is not up is told while it is waited for.
+        assert said[:2] == ["hotfire: 1 replica takes long to be scheduled: it wants 1 GPU, of 0", gone]
+        with pytest.raises(LoadFailed, match="was not up within 2 s"):
+            await starting
+        assert any(line.startswith(f"hotfire: the application {prefix}-") for line in said)
+        await instance.stop()
+        await host.close()
+
+
+async def test_what_could_not_be_ended_is_when_the_cluster_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("hotfire.instances.ray_host._SECONDS_UNTIL_BACK", 0.05)
+    answers = answering()
+    host = RayHost(tmp_path, {})
+    with dashboard(answers) as address:
+        await host.site(address)
+    host.doom(address, "hotfire-x")
+    await until(lambda: "applications may be left: no Ray cluster answers" in caplog.text)
+    ordered: list[str] = []
+    with dashboard(answers, urlsplit(address).port or 0, ordered):
+        await until(lambda: bool(ordered))
+        assert "delete s hotfire-x" in json.loads(ordered[0])["entrypoint"]
+        await until(lambda: json.loads((tmp_path / "ray.json").read_text())["ports"] == {})
+        await host.close()
+
+
+async def test_a_cluster_that_was_started_anew(tmp_path: Path) -> None:
+    answers = answering()
+    with dashboard(answers) as address:
+        host = RayHost(tmp_path, {})
+        before = await host.site(address)
+        answers["/api/version"] = (200, '{"ray_version": "2.57.0", "session_name": "another"}')
+        assert await host.site(address) is before
+        assert before.session == "another"
+        await host.close()
+
+
+async def test_no_node_takes_requests(tmp_path: Path) -> None:
+    with dashboard({}) as address:
+        pass
+    instance = waiting(RayHost(tmp_path, {}), tmp_path, address)
+    instance._is_up()
+    answer = await instance.invoke(request())
+    said = f"No node of the Ray cluster at {address} takes requests: none is known."
+    assert (answer.status, answer.body.decode()) == (500, said)
+
+
+def test_a_process_that_ended_while_it_loaded() -> None:
+    message = "A replica failed to start with exception. Retrying 5 more time(s). Error:\nActorDiedError()"
+    failure = Application("x", "DEPLOYING", (message,)).failure()
+    assert failure is not None
+    assert failure.message.startswith("a replica's process ended while it loaded the model")
+
+
+def serves(*names: str) -> tuple[int, str]:
+    """What a dashboard tells of Serve with such applications."""
+    answer = json.loads(answering()["/api/serve/applications/"][1])
+    (application,) = answer["applications"].values()
+    return 200, json.dumps({**answer, "applications": dict.fromkeys(names, application)})
 
 
 def waiting(host: RayHost, folder: Path, address: str) -> RayInstance:

@@ -66,7 +66,7 @@ def _load(spec: Spec, channel: Channel) -> Optional[Service]:
     """The loaded handler, or None; how it went is said."""
     import torch
 
-    wanting = unmet(spec["model_dir"])
+    wanting = unmet(spec["model_dir"], "install it there, or set `install_requirements: true`")
     if wanting:
         sys.stdout.write("hotfire: " + wanting + "\n")
     # Threads that the load starts would not be there in a forked worker, which then waits for them for ever.

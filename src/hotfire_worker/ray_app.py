@@ -20,7 +20,7 @@ from starlette.responses import Response
 from hotfire_worker.premises import enter
 from hotfire_worker.requirements import unmet
 from hotfire_worker.service import Service, refusal_body
-from hotfire_worker.streaming import Frames
+from hotfire_worker.streaming import Frames, handlers_own, print_failure
 from hotfire_worker.wire import Header
 
 DEPLOYMENT = "Model"
@@ -141,15 +141,16 @@ def _load(model_dir: str, environment: Dict[str, str]) -> Service:
             "pip install torch sagemaker-pytorch-inference"
         )
     folder = enter(model_dir, environment, ignored=(SERVE_CONFIG,))
-    wanting = unmet(model_dir)
+    wanting = unmet(model_dir, "install it there, on every node")
     if wanting:
         sys.stdout.write("hotfire: " + wanting + "\n")
     try:
         return Service(folder)
     except Exception:
         raise
-    except BaseException as error:
-        raise RuntimeError(f"the handler ended its process while it was loaded: {error!r}") from error
+    except BaseException as error:  # noqa: BLE001  # a handler that wants no process any more
+        failure = RuntimeError(f"the handler ended its process while it was loaded: {error!r}")
+        raise failure.with_traceback(handlers_own(error)) from None
 
 
 def _frame(frames: Frames) -> Tuple[Header, bytes]:
@@ -161,6 +162,7 @@ def _frame(frames: Frames) -> Tuple[Header, bytes]:
     except Exception:
         raise
     except BaseException as error:
+        print_failure(error)
         sys.stderr.write(f"hotfire: the handler ended its process: {error!r}\n")
         raise Ended(repr(error)) from error
     return header, body

@@ -9,8 +9,8 @@ from typing import List
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def unmet(model_dir: str) -> str:
-    """One sentence on what is missing, and what to do; empty if nothing is.
+def unmet(model_dir: str, advice: str) -> str:
+    """One sentence on what is missing, which ends in the advice; empty if nothing is.
 
     What pip alone understands is passed over.
     """
@@ -20,7 +20,7 @@ def unmet(model_dir: str) -> str:
     if not wanting:
         return ""
     what = f"code/requirements.txt asks for {', '.join(wanting)}, which {sys.executable} does not have"
-    return f"{what}: install it there, or set `install_requirements: true`"
+    return f"{what}: {advice}"
 
 
 def _lines(file: str) -> List[str]:

@@ -43,12 +43,12 @@ def close(parts: Iterator[Any]) -> None:
         print_failure(error)
 
 
-def print_failure(error: Exception) -> None:
+def print_failure(error: BaseException) -> None:
     """Print a traceback that begins in the handler."""
     traceback.print_exception(type(error), error, handlers_own(error))
 
 
-def handlers_own(error: Exception) -> Optional[TracebackType]:
+def handlers_own(error: BaseException) -> Optional[TracebackType]:
     """An error's traceback without the frames of ours that it begins with; None if there are no others."""
     at = error.__traceback__
     while at is not None and at.tb_frame.f_globals.get("__package__") == __package__:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from hotfire.errors import ClusterAway, ClusterError, HostAway, LoadFailed, QueueFull
-from hotfire.instances.base import Answer, Change, Output, Request, failed_load
+from hotfire.instances.base import Answer, Output, Request
 from hotfire.instances.connections import Connections, Disconnected, NotReached, Reply
 from hotfire.instances.ray_site import Order, RaySite
 from hotfire.instances.ray_state import Application, Serving
-from hotfire.instances.replies import ReplyParts, time_limit
+from hotfire.instances.remote import RemoteInstance
 from hotfire_worker.ray_driver import SIGN
-
-MOST_IN_HAND = 1000
-"""Requests that an application may have in hand or waiting."""
+from hotfire_worker.service import refusal_body
 
 _PATIENCE = (0.0, 0.5, 2.0, 5.0, 15.0)
 """Seconds before each new try to replace an application that somebody else has ended."""
@@ -37,11 +33,18 @@ class Sites(Protocol):
     async def claim(self, address: str, prefix: str) -> str | None:
         """The name of an application with this beginning that the region before this one has left."""
 
+    def doom(self, address: str, name: str) -> None:
+        """One that could not be ended, since the cluster did not answer: it is to be, when that does."""
 
-class RayInstance:
+    def unclaim(self, address: str) -> None:
+        """An instance on a cluster has stopped."""
+
+
+class RayInstance(RemoteInstance):
     """A model served by an application of Ray Serve; one that somebody else ends is made anew."""
 
     def __init__(self, address: str, order: Order, patience: float, sites: Sites, output: Output) -> None:
+        super().__init__()
         self._address, self._order, self._patience = address, order, patience
         self._sites, self._output = sites, output
         self._name = ""
@@ -50,85 +53,18 @@ class RayInstance:
         self._turns = itertools.count()
         self._readers: dict[str, list[asyncio.Task[None]]] = {}
         self._from_now_on = False
-        self._bringing: asyncio.Future[None] | None = None
-        self._watching: asyncio.Task[None] | None = None
-        self._ready, self._quiet = asyncio.Event(), asyncio.Event()
-        self._failure: LoadFailed | None = None
-        self._stopping = False
-        self._in_hand = 0
-
-    @property
-    def load(self) -> int:
-        """How many requests it has in hand or waiting."""
-        return self._in_hand
-
-    @property
-    def pids(self) -> Sequence[int]:
-        """None: they are the cluster's."""
-        return ()
-
-    async def start(self) -> None:
-        """Have the application, and wait until all its replicas are up; raises LoadFailed."""
-        self._bringing = asyncio.ensure_future(self._bring())
-        await self._bringing
-        self._watching = asyncio.ensure_future(self._watch())
-
-    def successor(self, changes: Sequence[Change]) -> None:
-        """None: what runs on a cluster is not edited from here."""
-
-    async def invoke(self, request: Request) -> Answer:
-        """Answer a request; raises `DeadlineExceeded` past its limit, `QueueFull` when too many wait."""
-        return await self._exchange(request, Reply.read)
-
-    async def stream(self, request: Request) -> Answer:
-        """Answer a request as `invoke` does, but in parts as they come."""
-        return await self._exchange(request, Reply.part)
 
     async def stop(self) -> None:
         """End, after the requests in hand are answered."""
-        self._stopping = True
-        if self._in_hand:
-            await self._quiet.wait()
-        for task in (self._bringing, self._watching):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
-        await self._end()
-
-    async def _exchange(self, request: Request, read: Callable[[Reply], Awaitable[bytes]]) -> Answer:
-        until = asyncio.get_running_loop().time() + request.limit
-        with contextlib.ExitStack() as hand:
-            self._enter()
-            hand.callback(self._leave)
-            try:
-                async with time_limit(until, request.limit):
-                    reply = await self._ask(request)
-                    hand.callback(reply.close)
-                    body = await read(reply)
-            except Disconnected as error:
-                said = f"The Ray cluster broke off with the request in hand: {error.message}."
-                return Answer(500, {"Content-Type": "text/plain"}, said.encode())
-            except LoadFailed as error:
-                return failed_load(error)
-            headers = {name: value for name, value in reply.headers.items() if name.lower() != _SIGN}
-            if len(headers) == len(reply.headers):
-                return _of_ray(reply.status, body)
-            if not body or reply.is_whole:
-                return Answer(reply.status, headers, body)
-            parts = ReplyParts(reply, until, request.limit, hand.pop_all())
-            return Answer(reply.status, headers, body, rest=parts)
+        await super().stop()
+        self._sites.unclaim(self._address)
 
     async def _ask(self, request: Request) -> Reply:
-        """Send a request by any node that takes it. Raises LoadFailed, Disconnected."""
-        await self._ready.wait()
-        if self._failure is not None:
-            if self._watching is not None and self._watching.done() and not self._stopping:
-                self._watching = asyncio.ensure_future(self._watch())
-            raise self._failure
+        """Send a request by any node that takes it."""
         path = f"/{self._name}/invocations" + (f"?{request.query}" if request.query else "")
         ways = list(self._ways.values())
         turn = next(self._turns)
-        error: NotReached = NotReached(f"no node of the cluster at {self._address} takes requests now")
+        error = NotReached("none is known")
         for at in range(len(ways)):
             try:
                 return await ways[(turn + at) % len(ways)].ask("POST", path, request.headers, request.body)
@@ -136,30 +72,27 @@ class RayInstance:
                 error = another
         raise error
 
-    def _enter(self) -> None:
-        if self._in_hand >= MOST_IN_HAND:
-            raise QueueFull(f"{MOST_IN_HAND} requests wait already")
-        self._in_hand += 1
+    async def _broken(self, error: Disconnected) -> Answer:
+        said = f"The Ray cluster broke off with the request in hand: {error.message}."
+        if isinstance(error, NotReached):
+            said = f"No node of the Ray cluster at {self._address} takes requests: {error.message}."
+        return Answer(500, {"Content-Type": "text/plain"}, said.encode())
 
-    def _leave(self) -> None:
-        self._in_hand -= 1
-        if self._stopping and not self._in_hand:
-            self._quiet.set()
+    def _answer(self, reply: Reply, body: bytes) -> Answer:
+        headers = {name: value for name, value in reply.headers.items() if name.lower() != _SIGN}
+        if len(headers) < len(reply.headers):
+            return Answer(reply.status, headers, body)
+        said = body.decode("utf-8", "replace").strip()
+        if reply.status == 500:
+            self._say(f"the replica that had a request in hand has ended (Ray Serve says: {said})")
+        return _of_ray(reply.status, said)
 
     async def _bring(self) -> None:
-        """Have an application that is up. Raises LoadFailed; then nothing is left of it."""
         try:
             self._site = await self._sites.site(self._address)
             claimed = await self._sites.claim(self._address, self._order.prefix)
-            self._name = claimed or new_name(self._order.prefix)
-            self._from_now_on = claimed is not None
-            if claimed is not None:
-                self._site.offer(claimed, self._order)
-                self._say("the application that was there serves on")
-            else:
-                self._say(f"the application {self._name} on the Ray cluster at {self._address}")
-                await self._site.deploy(self._name, self._order)
-            await self._until_up(self._site)
+            if claimed is None or not await self._take_over(self._site, claimed):
+                await self._deploy(self._site)
         except ClusterError as error:
             await self._end()
             kind = HostAway if isinstance(error, ClusterAway) else LoadFailed
@@ -167,10 +100,29 @@ class RayInstance:
         except BaseException:
             await self._end()
             raise
-        self._failure = None
-        self._ready.set()
+        self._is_up()
 
-    async def _until_up(self, site: RaySite) -> None:
+    async def _take_over(self, site: RaySite, name: str) -> bool:
+        """Whether an application that is there already serves."""
+        self._name, self._from_now_on = name, True
+        site.offer(name, self._order)
+        try:
+            await self._until_up(site, is_there=True)
+        except LoadFailed as error:
+            self._say(f"the application that was there serves no more: {error.message}")
+            await self._end()
+            return False
+        self._say("the application that was there serves on")
+        return True
+
+    async def _deploy(self, site: RaySite) -> None:
+        self._name, self._from_now_on = new_name(self._order.prefix), False
+        self._say(f"the application {self._name} on the Ray cluster at {self._address}")
+        await site.deploy(self._name, self._order)
+        await self._until_up(site, is_there=False)
+
+    async def _until_up(self, site: RaySite, *, is_there: bool) -> None:
+        """Raises LoadFailed where it does not come up, or somebody has ended it."""
         reason = ""
         try:
             async with asyncio.timeout(self._patience):
@@ -178,21 +130,32 @@ class RayInstance:
                     serving = await site.serving()
                     application = serving.applications.get(self._name)
                     if application is not None:
-                        self._look_at(site, serving, application)
-                        if application.answers and self._ways:
+                        is_there = True
+                        if self._is_well(site, serving, application):
                             return
-                        failure = application.failure()
-                        if failure is not None:
-                            raise failure
-                        reason = application.reason
+                        if application.reason not in ("", reason):
+                            reason = application.reason
+                            self._say(reason)
+                    elif is_there:
+                        raise LoadFailed("the application is gone from the cluster")
                     await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
         except TimeoutError:
             said = f": {reason}" if reason else ""
             message = f"the application was not up within {self._patience:g} s{said}"
             raise LoadFailed(message) from None
 
+    def _is_well(self, site: RaySite, serving: Serving, application: Application) -> bool:
+        """Whether it is up. Raises LoadFailed where it will not be."""
+        self._look_at(site, serving, application)
+        if application.answers and self._ways:
+            return True
+        failure = application.failure()
+        if failure is not None:
+            raise failure
+        return False
+
     async def _watch(self) -> None:
-        """Know where requests go and what is printed; have the application again if it is gone."""
+        # Besides, know where requests go and what is printed.
         told = ""
         while self._site is not None:
             try:
@@ -202,7 +165,6 @@ class RayInstance:
                     self._ready.clear()
                     self._say("the application is gone from the cluster")
                     if not await self._replace():
-                        self._ready.set()
                         return
                 else:
                     self._look_at(self._site, serving, application)
@@ -226,7 +188,7 @@ class RayInstance:
                 failure = error
             else:
                 return True
-        self._failure = failure
+        self._has_failed(failure)
         return False
 
     def _look_at(self, site: RaySite, serving: Serving, application: Application) -> None:
@@ -237,29 +199,28 @@ class RayInstance:
         for way in set(self._ways) - ways:
             self._ways.pop(way).close()
         for actor in set(application.actors) - set(self._readers):
-            last = 0 if self._from_now_on else -1
-            reading = [self._read(site, actor, suffix, last) for suffix in ("out", "err")]
+            reading = [self._read(site, actor, suffix, self._from_now_on) for suffix in ("out", "err")]
             self._readers[actor] = [asyncio.ensure_future(one) for one in reading]
         self._from_now_on = False
 
-    async def _read(self, site: RaySite, actor: str, suffix: str, last: int) -> None:
+    async def _read(self, site: RaySite, actor: str, suffix: str, from_now_on: bool) -> None:
         """Put what a replica prints into the log."""
         try:
-            async for line in site.cluster.lines(actor, suffix, last):
+            async for line in site.cluster.lines(actor, suffix, from_now_on=from_now_on):
                 if not line.startswith(_OF_RAY):
                     self._output("", line)
         except ClusterError:
             return  # it ended, or its node did: what it printed last is lost
 
     async def _end(self) -> None:
-        """Leave nothing of the application."""
         readers = [one for pair in self._readers.values() for one in pair]
         try:
             if self._site is not None and self._name:
                 await self._site.delete(self._name)
-                self._name = ""
         except ClusterError as error:
             self._say(f"the application {self._name} may be left: {error.message}")
+            self._sites.doom(self._address, self._name)
+        self._name = ""
         for reader in readers:
             reader.cancel()
         if readers:
@@ -281,10 +242,11 @@ def new_name(prefix: str) -> str:
 _SIGN = SIGN[0].decode()
 
 
-def _of_ray(status: int, body: bytes) -> Answer:
+def _of_ray(status: int, said: str) -> Answer:
     """What is made of an answer that no replica gave. Raises QueueFull."""
-    said = body.decode("utf-8", "replace").strip()
     if status == 503 and "backpressure" in said:
         raise QueueFull("Ray Serve's queue is full")
+    if status == 500:
+        return Answer(500, {"Content-Type": "application/json"}, refusal_body(500, "Worker died."))
     message = f"Ray Serve answered {status}: {said}" if said else f"Ray Serve answered {status}"
     return Answer(500 if status < 500 else status, {"Content-Type": "text/plain"}, message.encode())

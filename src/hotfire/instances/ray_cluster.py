@@ -94,17 +94,26 @@ class RayCluster:
         told = await self._ask("GET", f"{_JOBS}{job}/logs")
         return str(told.get("logs") or "")
 
-    async def lines(self, actor: str, suffix: str, last: int) -> AsyncIterator[str]:
-        """What an actor prints to `out` or `err`, as it comes, after the last so many lines (-1: all)."""
-        query = urlencode({"actor_id": actor, "suffix": suffix, "lines": last, "interval": 0.2})
+    async def lines(self, actor: str, suffix: str, *, from_now_on: bool = False) -> AsyncIterator[str]:
+        """What an actor prints to `out` or `err`, as it comes; all of it, if not only what is to come."""
+        facts = {"actor_id": actor, "suffix": suffix}
+        # 0 would be Ray's own default, which is a thousand. The last line is one that is known.
+        known = 1 if from_now_on and await self._has_printed(facts) else 0
+        query = urlencode({**facts, "lines": known or -1, "interval": 0.2})
         partial = b""
         async with self._reply("GET", f"/api/v0/logs/stream?{query}") as reply:
             if reply.status != 200:
                 raise ClusterError(f"the output of the replica {actor} cannot be read")
             while part := await reply.part():
                 *whole, partial = (partial + part).split(b"\n")
-                for line in whole:
+                for line in whole[known:]:
                     yield line.decode("utf-8", "replace").rstrip("\r")
+                known = max(0, known - len(whole))
+
+    async def _has_printed(self, facts: Mapping[str, str]) -> bool:
+        query = urlencode({**facts, "lines": 1})
+        async with self._reply("GET", f"/api/v0/logs/file?{query}") as reply:
+            return reply.status == 200 and bool(await reply.read())
 
     def close(self) -> None:
         """Let the connections go."""

@@ -7,8 +7,8 @@ import hashlib
 import json
 import logging
 import secrets
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,15 @@ class RayHost:
     def __init__(self, home: Path, variables: Mapping[str, str]) -> None:
         self._file, self._token = home / _RECORD, variables.get(_TOKEN, "")
         self._record = Record.read(self._file)
-        self._joining = asyncio.Lock()
+        self._joining, self._sorting = asyncio.Lock(), asyncio.Lock()
         self._sites: dict[str, RaySite] = {}
-        self._wanted: dict[str, list[str]] = defaultdict(list)
-        self._kept: dict[str, list[str]] = defaultdict(list)
+        """By address; two addresses may be those of one cluster."""
+        self._instances: Counter[str] = Counter()
+        self._wanted: Counter[str] = Counter()
+        self._kept: dict[RaySite, list[str]] = {}
+        """What is left on a cluster that somebody may claim, once it has been looked for."""
         self._searches: dict[str, asyncio.Task[None]] = {}
+        self._errands: set[asyncio.Task[None]] = set()
 
     def open(self) -> None:
         """Look for what a region that was killed has left, once the instances that may claim it are made.
@@ -74,79 +78,129 @@ class RayHost:
         """An instance that is not started yet."""
         cluster = spec.cluster or Cluster("")
         order = _order(spec, cluster, self._record.mark)
-        search = self._searches.get(cluster.address)
-        if search is not None and not search.done():
-            self._wanted[cluster.address].append(order.prefix)
+        self._instances[cluster.address] += 1
+        self._wanted[order.prefix] += 1
         return RayInstance(cluster.address, order, spec.startup_timeout, self, output)
 
     async def site(self, address: str) -> RaySite:
         """A cluster, by the address of its dashboard. Raises ClusterError."""
         async with self._joining:
-            if address not in self._sites:
-                self._sites[address] = await self._join(address)
-        return self._sites[address]
+            site = self._sites.get(address)
+            if site is None:
+                site = self._sites[address] = await self._join(address)
+            else:
+                await site.know_again()
+        self._keep(replace(self._record, ports={**self._record.ports, address: site.files.port}))
+        return site
 
     async def claim(self, address: str, prefix: str) -> str | None:
         """The name of an application with this beginning that the region before this one has left."""
         search = self._searches.get(address)
         if search is not None:
             await asyncio.wait([search])
-        kept = self._kept[prefix]
-        return kept.pop() if kept else None
+        kept = self._kept.get(await self.site(address), [])
+        claimed = next((name for name in kept if _prefix(name) == prefix), None)
+        if claimed is not None:
+            kept.remove(claimed)
+        return claimed
+
+    def unclaim(self, address: str) -> None:
+        """An instance on a cluster has stopped; the last one's cluster is forgotten, with nothing of ours."""
+        self._instances[address] -= 1
+        if not self._instances[address] and not self._errands:
+            self._forget(address)
+
+    def doom(self, address: str, name: str) -> None:
+        """End an application when the cluster answers again."""
+        errand = asyncio.get_running_loop().create_task(self._end(address, name))
+        self._errands.add(errand)
+        errand.add_done_callback(self._errands.discard)
 
     async def close(self) -> None:
         """End what nobody has claimed, and let the clusters go; those with nothing of ours are forgotten."""
-        for search in self._searches.values():
-            search.cancel()
-        for address, site in self._sites.items():
-            if await self._cleared(address, site):
-                ports = {one: port for one, port in self._record.ports.items() if one != address}
-                self._keep(replace(self._record, ports=ports))
+        for task in (*self._searches.values(), *self._errands):
+            task.cancel()
+        for site in set(self._sites.values()):
+            if await self._cleared(site):
+                for address in [one for one, other in self._sites.items() if other is site]:
+                    self._forget(address)
             site.close()
 
     async def _join(self, address: str) -> RaySite:
         cluster = RayCluster(address, self._token)
         try:
             session = await cluster.session()
-            try:
-                host = await asyncio.to_thread(facing, cluster.host, cluster.port)
-                files = RayFiles(host, self._record.ports.get(address, 0), self._record.secret)
-            except OSError as error:
-                message = f"this machine has no way to the Ray cluster at {address}: {error}"
-                raise ClusterError(message) from error
+            site = next((one for one in self._sites.values() if one.session == session), None)
+            if site is None:
+                site = RaySite(cluster, await self._files(cluster), session)
+            else:
+                cluster.close()
         except BaseException:
             cluster.close()
             raise
-        self._keep(replace(self._record, ports={**self._record.ports, address: files.port}))
-        return RaySite(cluster, files, session)
+        return site
+
+    async def _files(self, cluster: RayCluster) -> RayFiles:
+        """Where the nodes of a cluster fetch what they serve."""
+        try:
+            host = await asyncio.to_thread(facing, cluster.host, cluster.port)
+            return RayFiles(host, self._record.ports.get(cluster.address, 0), self._record.secret)
+        except OSError as error:
+            message = f"this machine has no way to the Ray cluster at {cluster.address}: {error}"
+            raise ClusterError(message) from error
 
     async def _search(self, address: str) -> None:
         """Keep what somebody wants, end the rest; however late the cluster is back."""
+
+        async def sort() -> None:
+            site = await self.site(address)
+            async with self._sorting:
+                if site not in self._kept:
+                    self._kept[site] = await self._sorted(site)
+
+        await self._persist(sort)
+
+    async def _end(self, address: str, name: str) -> None:
+        """End an application, however late the cluster is back."""
+
+        async def end() -> None:
+            await (await self.site(address)).delete(name)
+
+        await self._persist(end)
+        if not self._instances[address]:
+            self._forget(address)
+
+    async def _persist(self, do: Callable[[], Awaitable[None]]) -> None:
+        """Do something on a cluster as soon as it answers."""
         told = ""
         while True:
             try:
-                await self._sort(address, await self.site(address))
+                await do()
             except ClusterError as error:
                 if error.message != told:
                     told = error.message
-                    _log.warning("applications of the region before this one may be left: %s", told)
+                    _log.warning("applications may be left: %s", told)
                 if not isinstance(error, ClusterAway):
                     return
                 await asyncio.sleep(_SECONDS_UNTIL_BACK)
             else:
                 return
 
-    async def _sort(self, address: str, site: RaySite) -> None:
-        wanted = self._wanted[address]
+    async def _sorted(self, site: RaySite) -> list[str]:
+        """The applications that somebody may claim; the others are ended."""
+        kept: list[str] = []
+        wanted = +self._wanted
         for name, application in (await site.serving()).applications.items():
-            prefix = name.rpartition("-")[0]
-            if prefix in wanted and application.failure() is None:
-                wanted.remove(prefix)
-                self._kept[prefix].append(name)
-            elif name.startswith(_beginning(self._record.mark)):
+            if not name.startswith(_beginning(self._record.mark)):
+                continue
+            if wanted[_prefix(name)] > 0 and application.failure() is None:
+                wanted[_prefix(name)] -= 1
+                kept.append(name)
+            else:
                 await site.delete(name)
+        return kept
 
-    async def _cleared(self, address: str, site: RaySite) -> bool:
+    async def _cleared(self, site: RaySite) -> bool:
         """Whether nothing of this region is left there."""
         try:
             beginning = _beginning(self._record.mark)
@@ -156,6 +210,10 @@ class RayHost:
             _log.warning("applications may be left: %s", error.message)
             return False
         return True
+
+    def _forget(self, address: str) -> None:
+        ports = {one: port for one, port in self._record.ports.items() if one != address}
+        self._keep(replace(self._record, ports=ports))
 
     def _keep(self, record: Record) -> None:
         if record != self._record:
@@ -179,6 +237,11 @@ def clear(home: Path, variables: Mapping[str, str]) -> None:
 
 def _beginning(mark: str) -> str:
     return f"hotfire-{mark}-"
+
+
+def _prefix(name: str) -> str:
+    """Of an application's name: what it was ordered by."""
+    return name.rpartition("-")[0]
 
 
 def _order(spec: Spec, cluster: Cluster, mark: str) -> Order:

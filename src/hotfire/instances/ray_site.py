@@ -42,13 +42,17 @@ class RaySite:
     """The applications that one region has on a cluster. Every call raises ClusterError."""
 
     def __init__(self, cluster: RayCluster, files: RayFiles, session: str) -> None:
-        self.cluster, self.files, self._session = cluster, files, session
+        self.cluster, self.files, self.session = cluster, files, session
         self._deploying: dict[str, asyncio.Task[None]] = {}
         self._doomed: set[str] = set()
         self._ending, self._looking = asyncio.Lock(), asyncio.Lock()
         self._seen = Serving()
         self._seen_at = float("-inf")
         files.put("hotfire", Shelf({_PROGRAM: _program("ray_driver").read_bytes()}))
+
+    async def know_again(self) -> None:
+        """Whether the cluster answers; it has another session if it was started anew."""
+        self.session = await self.cluster.session()
 
     async def serving(self) -> Serving:
         """Serve as it is now, or was a moment ago: several look at once."""
@@ -84,7 +88,7 @@ class RaySite:
         files = [(place, os.access(path, os.X_OK)) for place, path in contents.items()]
         told = {
             "name": name,
-            "session": self._session,
+            "session": self.session,
             "key": _key(contents),
             "files": files,
             "environment": dict(order.environment),
@@ -106,7 +110,7 @@ class RaySite:
             names = sorted(self._doomed)
             there = (await self.cluster.serving()).applications
             if any(one in there for one in names):
-                await self._run("delete", self._session, *names)
+                await self._run("delete", self.session, *names)
             for one in names:
                 self.files.drop(one)
             self._doomed -= set(names)

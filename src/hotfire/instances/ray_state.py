@@ -12,6 +12,11 @@ from hotfire_worker.ray_driver import FAILED
 
 _NO_REPLICA = "failed to start"
 """In Serve's message about a deployment, from the first try on."""
+_DIED = "ActorDiedError"
+_ENDED_EARLY = (
+    "a replica's process ended while it loaded the model: its node had no memory left, or the handler ended "
+    "it"
+)
 _LOST = ("DEPLOY_FAILED", "DELETING")
 _LONGEST_REASON = 500
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -49,6 +54,8 @@ class Application:
             if _NO_REPLICA not in message:
                 continue
             _, is_ours, trace = _COLOUR.sub("", message).partition(f"{FAILED}\n")
+            if not is_ours and _DIED in message:
+                return LoadFailed(_ENDED_EARLY, message)
             lines = [line for line in (trace if is_ours else message).splitlines() if line.strip()]
             if is_ours and lines[0].startswith("ray::"):  # which Ray writes in its place
                 lines[0] = "Traceback (most recent call last):"
