@@ -6,6 +6,7 @@ import io
 import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ import yaml
 from hotfire import project
 from hotfire.environment import Environment, load
 from hotfire.errors import ConfigError, HandlerError
-from hotfire.preflight import rules
+from hotfire.preflight import Finding, layout, rules
 from hotfire.preflight.rules import RULES, STATIC, Verdict
-from hotfire.preflight.subject import Exchange, Measured
+from hotfire.preflight.subject import Exchange, Measured, Subject
 
 HANDLER = """\
 import json
@@ -29,6 +30,7 @@ def predict_fn(data, model): ...
 
 Files = Mapping[str, str]
 RAY: Mapping[str, Any] = {"serving": "ray"}
+OWN: Mapping[str, Any] = {"serving": "hotfire", "own_image": {"torch": "2.9.1"}}
 
 
 @dataclass(frozen=True)
@@ -316,6 +318,106 @@ CASES = (
         good_settings={**variables(TS_DEFAULT_RESPONSE_TIMEOUT="61"), "async": {"output": "s3://b/o"}},
         severity="information",
     ),
+    Case(
+        "no-effect",
+        bad_settings={"framework_version": "9.9", **RAY},
+        good_settings={"framework_version": "2.6.0"},
+        severity="information",
+        line=5,
+    ),
+    Case(
+        "no-effect",
+        bad_settings={"py_version": "py39", **OWN},
+        good_settings=OWN,
+        severity="information",
+        line=5,
+    ),
+    Case(
+        "no-effect",
+        bad_settings={"framework_version": "2.6.0", "image": "mine:1"},
+        good_settings={"image": "mine:1"},
+        severity="information",
+        line=5,
+    ),
+    Case(
+        "no-effect",
+        bad_settings={"ray": {"num_cpus": 1}},
+        good_settings={"ray": {"num_cpus": 1}, **RAY},
+        severity="information",
+        line=6,
+    ),
+    Case(
+        "no-effect",
+        bad_settings={"ray": {"num_cpus": 1}, "instance_type": "local_container"},
+        good_settings={"ray": {"num_cpus": 1}, "instance_type": "local"},
+        severity="information",
+        line=6,
+    ),
+    Case(
+        "no-effect",
+        bad_settings={"ray_address": "http://head:8265"},
+        good_settings={"ray_address": "http://head:8265", "instance_type": "ray", "ray": {"num_cpus": 1}},
+        severity="information",
+        line=5,
+    ),
+    Case(
+        "ray-room",
+        bad_settings={**RAY, "ray": {"num_gpus": 1}},
+        good_settings={**RAY, "ray": {"num_gpus": 1}, "instance_type": "ml.g5.xlarge"},
+        line=7,
+    ),
+    Case(
+        "ray-room",
+        bad_settings={**RAY, "ray": {"num_cpus": 16}},
+        good_settings={**RAY, "ray": {"num_cpus": 16}, "instance_type": "ml.m5.4xlarge"},
+    ),
+    Case(
+        "ray-room",
+        bad_settings={**RAY, "ray": {"memory": 9 << 30}},
+        good_settings={**RAY, "ray": {"memory": 8 << 30}},
+    ),
+    Case(
+        "ray-room",
+        bad_settings={**RAY, "ray": {"num_replicas": 3}},
+        good_settings={**RAY, "ray": {"num_replicas": 2}},
+        severity="warning",
+        line=7,
+    ),
+    Case(
+        "ray-room",
+        bad_settings={**RAY, "instance_type": "ml.g5.xlarge", "ray": {"num_replicas": 2}},
+        good_settings={**RAY, "instance_type": "ml.g5.xlarge", "ray": {"num_replicas": 2, "num_gpus": 0.5}},
+        severity="warning",
+    ),
+    Case(
+        "ray-room",
+        bad_settings={
+            **RAY,
+            "instance_type": "ml.g5.12xlarge",
+            "ray": {"num_gpus": 0.6, "autoscaling_config": {"max_replicas": 5}},
+        },
+        good_settings={
+            **RAY,
+            "instance_type": "ml.g5.12xlarge",
+            "ray": {"num_gpus": 0.6, "autoscaling_config": {"max_replicas": 4}},
+        },
+        severity="warning",
+    ),
+    Case(
+        "ray-room",
+        bad_settings={**RAY, "serverless": {"memory_mb": 2048}, "ray": {"num_gpus": 1}},
+        good_settings={**RAY, "serverless": {"memory_mb": 2048}, "ray": {"num_cpus": 6, "memory": 1 << 31}},
+    ),
+    Case(
+        "ray-room",
+        bad_settings={**RAY, "ray": {"num_gpus": 1}},
+        good_settings={**RAY, "ray": {"num_gpus": 9}, "instance_type": "ml.g9.huge"},
+    ),
+    Case(
+        "ray-room",
+        bad_settings={**RAY, "ray": {"num_replicas": "auto", "num_cpus": 4}},
+        good_settings={**RAY, "ray": {"num_replicas": "auto"}},
+    ),
 )
 
 
@@ -405,6 +507,126 @@ def test_a_deploy_to_aws_stops_at_an_error(write: Write) -> None:
 def test_a_deploy_shows_warnings_and_no_information(write: Write) -> None:
     notes = project.collected(write(pinned("torch==2.4.1"), {})).notes
     assert [note for note in notes if "[" in note] == [note for note in notes if "[torch-pin]" in note]
+
+
+# What is advised
+
+
+def advice(environment: Environment, rule: str) -> str:
+    (found,) = [one for one in project.checked(environment).findings if one.rule == rule]
+    return f"{found.message} {found.advice}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"framework_version": "2.5.1"}, "`framework_version`"),
+        ({"serving": "ray"}, "another `serving` than `ray`"),
+    ],
+)
+def test_another_torch_is_advised_by_what_chooses_it(
+    write: Write, settings: Mapping[str, Any], key: str
+) -> None:
+    said = advice(write(pinned("torch==2.4.1"), settings), "torch-pin")
+    assert said.endswith(f"choose an image with that torch, where there is one, by {key}.")
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({}, "`framework_version`"),
+        ({"serving": "ray"}, "another `serving` than `ray`"),
+        (OWN, "`own_image.torch`"),
+    ],
+)
+def test_weights_of_a_newer_torch_are_advised_of_what_chooses_it(
+    write: Write, tmp_path: Path, settings: Mapping[str, Any], key: str
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights.pt").write_bytes(b"")
+    subject, _ = project.examined(write({}, {"artifacts": ["model"], **settings}))
+    (finding,) = weights_of_torch_99(subject)
+    assert f"choose another by {key}, or try it" in finding.advice
+
+
+def weights_of_torch_99(subject: Subject) -> list[Finding]:
+    """What is found where weights are of a torch that no image has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "saved_since", lambda file: (99, 0))
+        return [one for one in rules.judge(subject).findings if one.rule == "weights-torch"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({}, "`framework_version`"),
+        ({"serving": "ray"}, "another `serving` than `ray`"),
+        (OWN, "`own_image.base`"),
+    ],
+)
+def test_another_python_is_advised_by_what_chooses_it(
+    write: Write, settings: Mapping[str, Any], key: str
+) -> None:
+    said = advice(write(pinned("numpy==1.22.4"), settings), "pins")
+    assert said.endswith(f"choose an image with its Python by {key}.")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"framework_version": "2.6.0", **RAY},
+            "framework_version 2.6.0 has no effect with `serving: ray`: that image has torch 2.10 and Python "
+            "3.13. Leave it out.",
+        ),
+        (
+            {"framework_version": "2.6.0", "image": "mine:1"},
+            "framework_version 2.6.0 has no effect with an `image`, which has its own torch and Python. "
+            "Leave it out.",
+        ),
+        (
+            {"ray": {"num_replicas": 2}},
+            "`ray` has no effect with `serving: toolkit`. Say `serving: ray` if Ray Serve is to serve it; "
+            "else leave `ray` out.",
+        ),
+    ],
+)
+def test_what_has_no_effect_is_told_with_the_reason(
+    write: Write, settings: Mapping[str, Any], said: str
+) -> None:
+    assert advice(write({}, settings), "no-effect") == said
+
+
+@pytest.mark.parametrize(
+    ("kind", "ray", "said"),
+    [
+        ("ml.m5.large", {"num_gpus": 1}, "A replica takes 1 GPU, and ml.m5.large has none: Ray would never"),
+        ("ml.m5.large", {"num_cpus": 16}, "A replica takes 16 CPUs, and ml.m5.large has 2: Ray would never"),
+        (
+            "ml.m5.large",
+            {"memory": 16 << 30},
+            "A replica takes 16.0 GiB of memory, and ml.m5.large has 8.0 GiB: Ray would never",
+        ),
+        (
+            "ml.g5.xlarge",
+            {"num_replicas": 4, "num_gpus": 0.5},
+            "4 replicas take 0.5 GPUs each, and ml.g5.xlarge has 1: Ray would start 2 of them.",
+        ),
+    ],
+)
+def test_what_there_is_no_room_for_is_told_in_numbers(
+    write: Write, kind: str, ray: Mapping[str, Any], said: str
+) -> None:
+    assert advice(write({}, {**RAY, "instance_type": kind, "ray": ray}), "ray-room").startswith(said)
+
+
+def test_the_ray_serve_image_has_its_time_too(write: Write) -> None:
+    subject, _ = project.examined(write({}, RAY))
+    late = replace(subject, today=date(2027, 2, 19))
+    assert found(rules.judge(subject), "image-patches") == []
+    (finding,) = [one for one in rules.judge(late).findings if one.rule == "image-patches"]
+    assert (finding.severity, finding.line) == ("information", 5)
+    assert finding.message.startswith("AWS has not patched its Ray Serve image")
 
 
 # What config.yml silences

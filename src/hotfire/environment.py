@@ -150,10 +150,14 @@ class Environment:
         return self.instance_type == "ray"
 
     @property
+    def has_image(self) -> bool:
+        """Whether an image serves it: at AWS, or in containers here."""
+        return self.in_containers or not self.is_local
+
+    @property
     def builds_image(self) -> bool:
         """Whether it is served by an image of one's own that is built for it."""
-        has_image = self.in_containers or not self.is_local
-        return has_image and self.serving == "hotfire" and self.image is None
+        return self.has_image and self.serving == "hotfire" and self.image is None
 
     @property
     def project(self) -> str:

@@ -150,8 +150,9 @@ HINTS = (
         r"version_ <= kMaxSupportedFileFormatVersion|is newer than the (?:latest|current) supported|"
         r"Attempted to read a PyTorch file with version|Unknown builtin op|"
         r"not support serialization version|produced by a newer version of PyTorch",
-        "The weights were saved by a newer torch than the one that loads them: set `framework_version` to "
-        "it, or save them again by the image's torch.",
+        "The weights were saved by a newer torch than the one that loads them: save them again by the "
+        "image's torch, or have theirs in the image (`framework_version`; `own_image.torch` with "
+        "`serving: hotfire`).",
     ),
     _hint(
         "no-cuda",
@@ -199,8 +200,8 @@ HINTS = (
         "image-permission",
         r"(?:Requested image .{0,200} not found|image .{0,200} does not exist|repository .{0,120} not found|"
         r"ecr:.{0,80}not authorized|not authorized .{0,80}ecr:)",
-        "The image is not there or `aws_role` may not read it: see `image` or `framework_version`, and allow "
-        "the role ecr:BatchGetImage and ecr:GetDownloadUrlForLayer.",
+        "The image is not there or `aws_role` may not read it: see `image`, `serving` or "
+        "`framework_version`, and allow the role ecr:BatchGetImage and ecr:GetDownloadUrlForLayer.",
     ),
     _hint(
         "state-dict",

@@ -1,4 +1,4 @@
-"""Memory and processors of the common `ml.*` hosting types: EC2's figures for the type without `ml.`."""
+"""Memory, processors and GPUs of common `ml.*` hosting types: EC2's figures for the type without `ml.`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ GIB = 1 << 30
 
 _VCPUS = {"medium": 2, "large": 2, "xlarge": 4}
 """Of a size; `Nxlarge` has N times as many as `xlarge`."""
+
+_VCPUS_OF_TYPE = {"ml.c4.8xlarge": 36}
+"""Of types that do not go by their size."""
 
 _GIB_PER_VCPU = {
     **dict.fromkeys(("c5", "c5d", "c6g", "c6gd", "c6gn", "c6i", "c6in", "c7g", "c7i", "c8g"), 2.0),
@@ -35,6 +38,25 @@ _GIB = {
     "ml.inf2.8xlarge": 128.0,
 }
 
+_SINGLE = dict.fromkeys(("xlarge", "2xlarge", "4xlarge", "8xlarge", "16xlarge"), 1)
+_OF_G5 = {**_SINGLE, "12xlarge": 4, "24xlarge": 4, "48xlarge": 8}
+_GPUS = {
+    "g4dn": {**_SINGLE, "12xlarge": 4},
+    "g5": _OF_G5,
+    "g6": _OF_G5,
+    "g6e": _OF_G5,
+    "p2": {"xlarge": 1, "8xlarge": 8, "16xlarge": 16},
+    "p3": {"2xlarge": 1, "8xlarge": 4, "16xlarge": 8},
+    "p4d": {"24xlarge": 8},
+    "p4de": {"24xlarge": 8},
+    "p5": {"4xlarge": 1, "48xlarge": 8},
+    "p5e": {"48xlarge": 8},
+    "p5en": {"48xlarge": 8},
+    "p6-b200": {"48xlarge": 8},
+    "p6-b300": {"48xlarge": 8},
+}
+"""By family and size."""
+
 
 def memory(instance_type: str) -> float | None:
     """Bytes of memory of an instance; None if it is not known here."""
@@ -52,7 +74,15 @@ def vcpus(instance_type: str) -> int | None:
     size = instance_type.partition(".")[2].partition(".")[2]
     if not instance_type.startswith("ml."):
         return None
+    if instance_type in _VCPUS_OF_TYPE:
+        return _VCPUS_OF_TYPE[instance_type]
     if size in _VCPUS:
         return _VCPUS[size]
     times = size.removesuffix("xlarge")
     return 4 * int(times) if times.isdigit() and size.endswith("xlarge") else None
+
+
+def gpus(instance_type: str) -> int | None:
+    """The NVIDIA GPUs of a type whose family has some; None if their number is not known here."""
+    family, _, size = instance_type.removeprefix("ml.").partition(".")
+    return _GPUS.get(family, {}).get(size)

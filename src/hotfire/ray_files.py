@@ -33,7 +33,7 @@ _HEADING = "# Added by hotfire for `serving: ray`: what calls the handler."
 
 def is_wanted(environment: Environment) -> bool:
     """Whether what is packed for it is for that image."""
-    return environment.serving == "ray" and (not environment.is_local or environment.in_containers)
+    return environment.serving == "ray" and environment.has_image
 
 
 def completed(environment: Environment, data: ModelData) -> ModelData:

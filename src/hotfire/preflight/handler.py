@@ -11,6 +11,7 @@ from hotfire import tracing
 from hotfire.image_recipe import STREAM_VARIABLE
 from hotfire.images import RAY, OwnLine
 from hotfire.preflight.finding import Finding, Found, Rule
+from hotfire.preflight.image_choice import python_by
 from hotfire.preflight.subject import Subject
 
 ARGUMENTS = {
@@ -87,7 +88,7 @@ def _older_python(subject: Subject) -> Iterator[Found]:
     for module in subject.modules:
         for found in _mistakes(module.file, (major, minor)) if module.tree.body else ():
             message = f"For Python {image.python}, that of the image {image.version}: {found.message}."
-            advice = "Write it as that Python takes it, or set a newer `framework_version`."
+            advice = f"Write it as that Python takes it, or choose a newer one by {python_by(image)}."
             yield Found(message, advice, found.file, found.line)
 
 
@@ -253,7 +254,8 @@ RULES = (
         "python-syntax",
         "error",
         "A source is valid here, but not for the older Python of the image.",
-        "Write it as that Python takes it, or set a newer `framework_version`.",
+        "Write it as that Python takes it, or choose a newer one by `framework_version`; with `serving: "
+        "hotfire`, by `own_image.base`.",
         _older_python,
     ),
     Rule(

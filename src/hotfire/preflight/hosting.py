@@ -61,6 +61,12 @@ def _image_patches(subject: Subject) -> Iterator[Found]:
     if line is None or subject.environment is None or line.is_patched(subject.today):
         return
     ended = f"since {line.patched_until:%Y-%m-%d}" if line.patched_until else "for years"
+    if line == images.RAY:
+        message = f"AWS has not patched its Ray Serve image, as Hotfire knows it, {ended}."
+        advice = "A newer Hotfire may know a newer one; or name an image of your own by `image:`."
+        place = subject.line_of("serving") or subject.line_of("image")
+        yield Found(message, advice, subject.config, place)
+        return
     newest = images.DEFAULT
     newer = f"The newest line that serves a handler is {newest.version}. " if line != newest else ""
     yield Found(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hotfire.preflight.finding import Found, Rule
+from hotfire.preflight.image_choice import torch_by
 from hotfire.preflight.subject import CODE, Subject
 
 WEIGHTS = frozenset({".pt", ".pth", ".bin", ".ckpt", ".h5", ".model"})
@@ -59,7 +60,7 @@ def _weights_torch(subject: Subject) -> Iterator[Found]:
             message = f"{place} was saved by torch {newer} or newer, and the image has torch {image.torch}."
             advice = (
                 "A state_dict of plain tensors mostly loads; a whole model may not. Train with the image's "
-                "torch (`framework_version`), or try it in that torch first."
+                f"torch, choose another by {torch_by(image)}, or try it in that torch first."
             )
             yield Found(message, advice, source)
 
@@ -90,7 +91,8 @@ RULES = (
         "weights-torch",
         "warning",
         "Weights that were saved by a newer torch than the image's, as far as the file tells.",
-        "Train with the image's torch, set another `framework_version`, or see that they load there.",
+        "Train with the image's torch, choose another by `framework_version` (with `serving: hotfire`, by "
+        "`own_image.torch`), or see that they load there.",
         _weights_torch,
     ),
 )

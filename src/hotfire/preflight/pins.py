@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from hotfire.images import OwnLine
 from hotfire.preflight.finding import Found, Rule
+from hotfire.preflight.image_choice import python_by, torch_by
 from hotfire.preflight.requirements import Requirement
 from hotfire.preflight.subject import Subject
 
@@ -74,8 +75,7 @@ def _pins(subject: Subject) -> Iterator[Found]:
             message = (
                 f"{one.name}{one.versions} cannot be installed on the image's Python {image.python}: {said}."
             )
-            key = "own_image.base" if isinstance(image, OwnLine) else "framework_version"
-            advice = f"Ask for a newer version, or set an image with that Python by `{key}`."
+            advice = f"Ask for a newer version, or choose an image with its Python by {python_by(image)}."
             yield Found(message, advice, one.file, one.line)
 
 
@@ -127,8 +127,8 @@ def _torch(subject: Subject) -> Iterator[Found]:
         if one.pin and _numbers(one.pin)[:2] != _numbers(image.torch)[:2]:
             message = f"torch{one.versions} replaces the image's torch {image.torch} at each start."
             advice = (
-                "Set `framework_version` to that torch where there is an image, or leave the line out: its "
-                "download is large, and the image's torchvision and CUDA are for its own torch."
+                "Leave the line out: its download is large, and the image's torchvision and CUDA are for its "
+                f"own torch. Or choose an image with that torch, where there is one, by {torch_by(image)}."
             )
             yield Found(message, advice, one.file, one.line)
 
@@ -150,7 +150,8 @@ RULES = (
         "torch-pin",
         "warning",
         "requirements.txt replaces the image's torch by another.",
-        "Set `framework_version` to that torch, or leave the line out.",
+        "Leave the line out, or choose an image with that torch by `framework_version`; of `serving: ray` "
+        "there is one image alone.",
         _torch,
     ),
 )

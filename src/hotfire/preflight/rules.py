@@ -11,7 +11,7 @@ from hotfire.config_file import nearest
 from hotfire.environment import HANDLER_NAMES, Environment
 from hotfire.errors import ConfigError
 from hotfire.model_data import ModelData
-from hotfire.preflight import handler, hosting, imports, layout, measured, pins, sources
+from hotfire.preflight import handler, hosting, imports, layout, measured, pins, ray, sources
 from hotfire.preflight.finding import SEVERITIES, Finding, Rule
 from hotfire.preflight.installed import Installed
 from hotfire.preflight.subject import CODE, Subject, line_of, requirements_of
@@ -24,6 +24,7 @@ STATIC: tuple[Rule, ...] = (
     *pins.RULES,
     *sources.RULES,
     *hosting.RULES,
+    *ray.RULES,
 )
 """The rules that read, and neither run anything nor ask anybody."""
 
