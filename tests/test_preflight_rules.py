@@ -787,6 +787,19 @@ MEASURED = [
         {"instance_type": "ml.t2.medium", **variables(SAGEMAKER_MODEL_SERVER_WORKERS="1")},
         None,
     ),
+    ("memory", Measured(memory=3 << 30), {"instance_type": "ml.t2.medium", **RAY}, None),
+    (
+        "memory",
+        Measured(memory=3 << 30),
+        {"instance_type": "ml.t2.medium", **RAY, "ray": {"num_replicas": 2}},
+        "warning",
+    ),
+    (
+        "memory",
+        Measured(memory=3 << 30),
+        {"instance_type": "ml.t2.medium", **RAY, "ray": {"num_replicas": "auto"}},
+        None,
+    ),
     ("memory", Measured(memory=3 << 30), {"serverless": {"memory_mb": 2048}}, "error"),
     ("memory", Measured(memory=1 << 30), {"serverless": {"memory_mb": 2048}}, None),
 ]

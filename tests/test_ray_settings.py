@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from hotfire.environment import load
+from hotfire.environment import Environment, load
 from hotfire.errors import ConfigError
-from hotfire.ray_settings import application, deployment
+from hotfire.ray_settings import application, deployment, fixed_replicas
 
 AMOUNT = "a finite number: 0, or 0.0001 or more"
 GPUS = "a whole number, or a part of one GPU such as 0.5, of 0.0001 or more"
@@ -145,6 +145,10 @@ print(json.dumps([refused(options) for options in json.load(sys.stdin)]))
 
 def options(tmp_path: Path, ray: str, instance_type: str = "ml.m5.large") -> dict[str, Any]:
     """The deployment's options, by an environment that is written in a file."""
+    return deployment(configured(tmp_path, ray, instance_type))
+
+
+def configured(tmp_path: Path, ray: str, instance_type: str = "ml.m5.large") -> Environment:
     file = tmp_path / "config.yml"
     file.write_text(
         "environments:\n"
@@ -154,7 +158,7 @@ def options(tmp_path: Path, ray: str, instance_type: str = "ml.m5.large") -> dic
         "    serving: ray\n"
         f"    ray: {ray}\n"
     )
-    return deployment(load("production", config=file))
+    return load("production", config=file)
 
 
 @pytest.mark.parametrize(("ray", "expected"), TAKEN)
@@ -223,6 +227,21 @@ def test_where_there_is_a_gpu_a_replica_has_one(
 
 def test_a_replica_may_do_without_the_gpu(tmp_path: Path) -> None:
     assert options(tmp_path, "{num_gpus: 0}", "ml.g5.xlarge")["ray_actor_options"] == {"num_gpus": 0}
+
+
+@pytest.mark.parametrize(
+    ("ray", "expected"),
+    [
+        ("{}", 1),
+        ("{num_replicas: 3}", 3),
+        ("{num_replicas: auto}", None),
+        ("{autoscaling_config: {max_replicas: 2}}", None),
+    ],
+)
+def test_replicas_are_counted_where_their_number_is_fixed(
+    tmp_path: Path, ray: str, expected: int | None
+) -> None:
+    assert fixed_replicas(configured(tmp_path, ray)) == expected
 
 
 def test_an_application_is_what_the_container_runs() -> None:

@@ -147,6 +147,12 @@ def application(
     }
 
 
+def fixed_replicas(environment: Environment) -> int | None:
+    """How many replicas an instance of AWS's has; None where Ray has as many as the load takes."""
+    count = environment.ray.get("num_replicas", 1)
+    return None if count == _AUTO or "autoscaling_config" in environment.ray else int(count)
+
+
 def has_gpu(environment: Environment) -> bool:
     """Whether its instances have GPUs."""
     kind = environment.instance_type or ""

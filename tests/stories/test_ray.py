@@ -102,6 +102,14 @@ def test_it_is_deployed_beside_what_others_have(project: Any, ray_cluster: Any) 
     assert len(ray_cluster.replicas(name)) == 2
 
 
+def test_a_load_on_it_is_measured_and_no_instances_are_reckoned_from_it(project: Any) -> None:
+    done = project.hotfire("bench", "--connections", "2", "--duration", "500ms", "--rate", "20")
+    assert done.returncode == 0, done.stderr
+    assert "2 at once" in done.stdout
+    assert "is not reckoned: replicas of a Ray cluster share its nodes." in done.stdout
+    assert "An instance" not in done.stdout
+
+
 def test_it_is_not_for_hotfire_dev(project: Any) -> None:
     said = project.hotfire("dev").stderr
     assert "the environment 'local' is on a Ray cluster; `hotfire dev` serves on this machine" in said
@@ -161,6 +169,7 @@ def test_nothing_of_it_is_left(project: Any, ray_cluster: Any) -> None:
     [
         ({}, "instance_type: ray needs ray_address"),
         ({"ray_address": "ray://head:10001"}, "ray_address must be the address of a Ray dashboard"),
+        ({"ray_address": "http://127.0.0.1:99999"}, "ray_address must be the address of a Ray dashboard"),
         ({"ray_address": "http://h:8265", "ray": {"replicas": 2}}, "ray.replicas is not a setting"),
         ({"ray_address": "http://h:8265", "install_requirements": True}, "the cluster's own Python"),
         ({"ray_address": "http://127.0.0.1:1"}, "no Ray cluster answers at http://127.0.0.1:1"),

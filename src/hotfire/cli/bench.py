@@ -129,7 +129,7 @@ def bench(
     if not measured:
         output.note("Nothing was measured: the first measurement had not begun.")
         return INTERRUPTED
-    report = Report(output, environment, _hosts(environment), measured)
+    report = Report(output, environment, hosts_of(environment), measured)
     report.show(", ".join(example.name for example in examples), rate, latency, whole)
     if plot is not None:
         _plot(output, plot, environment, report.outcomes)
@@ -166,7 +166,7 @@ class Report:
                 "examples": examples.split(", "),
                 "interrupted": not whole,
                 "measurements": [_values(one) for one in self.outcomes],
-                "workers": self._hosts.footprints,
+                "workers": self._hosts.footprints or None,
                 "sizing": sizing,
             }
         )
@@ -188,7 +188,7 @@ class Report:
                     f"{one.name}: the load generator itself was near its limit ({one.busy:.0%} of a "
                     f"processor, {_ms(one.late)} late at p99): the endpoint may do better than this says."
                 )
-        if self._environment.is_local:
+        if self._environment.is_local and not self._environment.on_ray:
             yield "The load and the endpoint share this machine's processors."
 
     def _size(self, rate: float | None, latency: float | None) -> dict[str, Any] | None:
@@ -197,7 +197,12 @@ class Report:
 
         if self._environment.serverless is not None and not self._environment.is_local:
             return None
-        workers = self._hosts.workers or 1
+        workers = self._hosts.workers
+        if workers is None:
+            self._output.say(
+                f"How many instances a load takes is not reckoned: {_unknown(self._environment)}."
+            )
+            return None
         found = sizing.service(self._measured, workers)
         if found is None:
             return None
@@ -213,7 +218,7 @@ class Report:
             self._output.say("  → --rate N and --latency TIME say how many instances that takes.")
             return values
         target = sizing.Target(rate, latency)
-        fleets = self._fleets(found, target)
+        fleets = self._fleets(found, target, each)
         self._say_checked(found, rate, workers)
         self._say_fleets(fleets, target)
         kinds = [one.instance_type for one in fleets[:_MOST_SHOWN]]
@@ -229,16 +234,14 @@ class Report:
             "assumptions": list(stands_on),
         }
 
-    def _fleets(self, found: Service, target: Target) -> tuple[Fleet, ...]:
+    def _fleets(self, found: Service, target: Target, workers: int) -> tuple[Fleet, ...]:
         from hotfire.bench import sizing
-        from hotfire.instance_types import vcpus
 
         if self._environment.is_local:
             largest = max((one["resident"] for one in self._hosts.footprints or ()), default=0)
             return sizing.candidates(found, target, largest, self._environment.region or _PRICES_OF)
         kind = self._environment.instance_type or ""
-        workers = (self._hosts.workers or 1) // self._hosts.instances
-        one = sizing.fleet(found, target, kind, workers or vcpus(kind) or 1, self._environment.region or "")
+        one = sizing.fleet(found, target, kind, workers, self._environment.region or "")
         return () if one is None else (one,)
 
     def _say_checked(self, found: Service, rate: float, workers: int) -> None:
@@ -304,19 +307,37 @@ def _try_out(environment: Environment, deploying: Deployer, examples: Sequence[E
             raise HotfireError(message, "`hotfire test` shows the answer; a load of errors says little.")
 
 
-def _hosts(environment: Environment) -> Hosts:
+def hosts_of(environment: Environment) -> Hosts:
+    """What answers for an environment, as far as the region or the settings tell."""
     from hotfire import address
-    from hotfire.instance_types import vcpus
 
     if environment.is_local:
         region = address.find(home())
         given = {"endpoint": environment.model_name}
         found = [] if region is None else region.call("POST", "/_hotfire/workers", given)
         return Hosts(len(found) or None, 1, tuple(found))
-    given_workers = environment.container_env.get("SAGEMAKER_MODEL_SERVER_WORKERS", "")
-    each = int(given_workers) if given_workers.isdigit() else vcpus(environment.instance_type or "")
-    count = max(environment.instance_count, 1)
+    each, count = _workers_at_aws(environment), max(environment.instance_count, 1)
     return Hosts(each and each * count, count)
+
+
+def _workers_at_aws(environment: Environment) -> int | None:
+    """How many an instance has: as many as it is told, or one for each processor; of Ray, its replicas."""
+    from hotfire.instance_types import vcpus
+    from hotfire.ray_settings import fixed_replicas
+
+    if environment.serving == "ray":
+        return fixed_replicas(environment)
+    given = environment.container_env.get("SAGEMAKER_MODEL_SERVER_WORKERS", "")
+    return int(given) if given.isdigit() and int(given) else vcpus(environment.instance_type or "")
+
+
+def _unknown(environment: Environment) -> str:
+    """Why the number of workers is not known."""
+    if environment.on_ray:
+        return "replicas of a Ray cluster share its nodes"
+    if environment.serving == "ray" and not environment.is_local:
+        return "Ray Serve has as many replicas as the load takes"
+    return "it is not known how many workers answered"
 
 
 def _say_begun(output: Output, stage: Stage) -> None:

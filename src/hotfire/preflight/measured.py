@@ -8,6 +8,7 @@ from hotfire.environment import STARTUP_SECONDS
 from hotfire.instance_types import GIB, memory, vcpus
 from hotfire.preflight.finding import Found, Rule, Severity
 from hotfire.preflight.subject import CODE, Subject
+from hotfire.ray_settings import fixed_replicas
 
 MEGABYTE = 1 << 20
 
@@ -88,21 +89,24 @@ def _memory(subject: Subject) -> Iterator[Found]:
     workers = _workers(subject)
     needed = measured.memory * workers
     if needed > room:
-        each = f"{workers} workers of " if workers > 1 else ""
+        by_ray = environment.serving == "ray"
+        noun = "replicas" if by_ray else "workers"
+        each = f"{workers} {noun} of " if workers > 1 else ""
         message = f"{each}{_size(measured.memory)} do not fit into the {room / GIB:.1f} GiB of {name}."
-        advice = (
-            "Take more memory, or set SAGEMAKER_MODEL_SERVER_WORKERS: each worker loads the model itself."
-        )
+        way = "lower `ray.num_replicas`" if by_ray else "set SAGEMAKER_MODEL_SERVER_WORKERS"
+        advice = f"Take more memory, or {way}: each of the {noun} loads the model itself."
         severity: Severity = "error" if measured.memory > room else "warning"
         line = subject.line_of("serverless" if serverless else "instance_type")
         yield Found(message, advice, environment.file, line, severity)
 
 
 def _workers(subject: Subject) -> int:
-    """How many the container starts: as many as it is told, or one for each processor."""
+    """How many the container starts: as many as it is told, or one for each processor; Ray at least one."""
     environment = subject.environment
     if environment is None or environment.serverless:
         return 1
+    if environment.serving == "ray":
+        return fixed_replicas(environment) or 1
     given = environment.container_env.get("SAGEMAKER_MODEL_SERVER_WORKERS", "")
     if given.isdigit() and int(given):
         return int(given)
