@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from hotfire import image_lock
-from hotfire.container_builds import PROGRAM_LABEL, Telling, find
+from hotfire import container_builds, image_lock
+from hotfire.container_builds import PROGRAM_LABEL, Program, Telling, find
 from hotfire.container_engine import Engine, events
 from hotfire.environment import Environment, load, variables_of_process
 from hotfire.errors import ConfigError, EngineError, ProjectError
@@ -128,6 +128,17 @@ def test_what_cannot_be_in_an_image_is_named_with_its_line(project: Project, lin
     file = project.require(f"numpy\n{line}\n")
     with pytest.raises(ProjectError, match=rf"requirements\.txt:2: {line}"):
         order(project.configure(), file)
+
+
+@pytest.mark.parametrize("name", ["", "own @ "])
+def test_what_comes_from_a_repository_is_refused_before_it_is_fetched(project: Project, name: str) -> None:
+    file = project.require(f"numpy\n{name}git+https://me:secret@example.com/own.git@v1\n")
+    with pytest.raises(
+        ProjectError, match=r"requirements\.txt:2: .*example\.com/own\.git@v1 has no"
+    ) as failure:
+        order(project.configure(), file)
+    assert "secret" not in failure.value.message
+    assert "`own_image.wheels`" in failure.value.advice
 
 
 def test_torch_is_the_one_that_is_named_or_pinned_or_here(project: Project) -> None:
@@ -372,10 +383,29 @@ def test_a_package_that_is_not_what_was_locked_is_not_built_in(
 ) -> None:
     own, lock = small
     made = own.recipe(replace(lock, pins=(lock.pins[0], replace(lock.pins[1], version="3.0"))))
-    with pytest.raises(EngineError, match=r"No matching distribution found for torch==3\.0") as failure:
+    with pytest.raises(
+        EngineError, match=r"torch==3\.0, which image-.*\.lock names, cannot be found"
+    ) as failure:
         own.build(engine, made, "hotfire-tests/small", SILENT)
     assert failure.value.message.startswith(f"the image hotfire-tests/small:{made.tag} cannot be built: ")
+    assert "`hotfire image --update`" in failure.value.advice
     assert find(engine, f"hotfire-tests/small:{made.tag}") is None
+
+
+def test_a_package_of_another_hash_than_the_locked_one_is_not_built_in(
+    engine: Engine, small: tuple[OwnImage, Lock]
+) -> None:
+    own, lock = small
+    one, other = lock.pins
+    made = own.recipe(
+        replace(lock, pins=(replace(one, sha256=other.sha256), replace(other, sha256=one.sha256)))
+    )
+    with pytest.raises(EngineError) as failure:
+        own.build(engine, made, "hotfire-tests/small", SILENT)
+    assert failure.value.message == (
+        f"the image hotfire-tests/small:{made.tag} cannot be built: setuptools==2.0 is not what "
+        f"{own.order.file.name} says (expected {other.sha256}, got {one.sha256})"
+    )
 
 
 def test_what_the_engine_tells_is_read_to_its_end_and_its_error_raised_then() -> None:
@@ -421,6 +451,67 @@ def test_a_base_without_python_is_named(project: Project, docker: Any, python_ba
     finally:
         docker.images.remove(name)
     assert (code, f"the base image {name} has no Python that makes virtual environments" in text) == (1, True)
+
+
+def test_a_base_without_a_shell_is_named(project: Project, tiny_image: str) -> None:
+    project.configure(torch="2.9.1")
+    code, text = told(project, "--base", tiny_image)
+    assert (code, f"the base image {tiny_image} has no shell" in text) == (1, True)
+    assert "`own_image.base`" in text
+
+
+def test_a_lock_that_cannot_be_written_is_told_before_anything_is_fetched(
+    docker: Any, mount: Callable[[str], Path]
+) -> None:
+    project = Project(mount("1m"))
+    project.configure(base="127.0.0.1:1/absent:1")
+    subprocess.run(["mount", "-o", "remount,ro", str(project.folder)], check=True)
+    code, text = told(project)
+    assert code == 1
+    assert ".lock cannot be written: Read-only file system" in text
+    assert "`own_image.lock` names another place for it" in text
+
+
+def test_a_project_that_is_read_only_is_built(
+    docker: Any, engine: Engine, small: tuple[OwnImage, Lock], mount: Callable[[str], Path]
+) -> None:
+    own, lock = small
+    folder = mount("1m")
+    made = own.recipe(lock)
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+    (own.folder.parent).mkdir(parents=True, exist_ok=True)
+    own.folder.symlink_to(folder)
+    said: list[str] = []
+    built = own.build(engine, made, "hotfire-tests/small", Telling(said.append))
+    docker.images.remove(built.name)
+    assert f"build without leaving a Dockerfile: {own.folder}: Read-only file system" in said
+
+
+def test_a_container_whose_run_was_killed_is_removed_when_it_has_ended(
+    docker: Any, engine: Engine, tiny_image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container_builds, "_SECONDS_TO_REMOVE", 0)
+    python = os.path.realpath(sys.executable)
+    base = "hotfire-tests/tiny-of-one-test:1"
+    docker.images.get(tiny_image).tag(base)
+
+    def left(command: str, *, ours: bool = True) -> Any:
+        labels = {PROGRAM_LABEL: base} if ours else {}
+        return docker.containers.run(base, [python, "-c", command], labels=labels, detach=True)
+
+    ended, foreign, running = left(""), left("", ours=False), left("input()", ours=True)
+    try:
+        for one in (ended, foreign):
+            one.wait()
+        report = ("import pathlib; pathlib.Path('/tmp/report').write_text('it')",)
+        program = Program(base, (python, "-c", *report), {}, {}, {}, "none")
+        assert container_builds.run(engine, program, "/tmp/report", SILENT) == b"it"
+        there = {one.id for one in docker.containers.list(all=True)}
+        assert (ended.id in there, foreign.id in there, running.id in there) == (False, True, True)
+    finally:
+        for one in (foreign, running):
+            one.remove(force=True)
+        docker.images.remove(base)
 
 
 def test_a_lock_of_another_base_is_made_anew(engine: Engine, small: tuple[OwnImage, Lock]) -> None:

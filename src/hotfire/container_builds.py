@@ -6,8 +6,9 @@ import io
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,12 +18,17 @@ from hotfire.errors import EngineError
 PROGRAM_LABEL = "hotfire.program"
 """Of the containers in which a program runs once; the image's name."""
 
-_STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
+_STEP = re.compile(r"(?:\[\d+/\d+\] )?S(?:tep|TEP) (\d+)/(\d+) ?: (.*)")
+"""As Docker has it, or Podman, which counts the steps of each stage."""
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+"""Docker's, about what a build prints as errors."""
 _LONG_STEPS = ("FROM", "RUN", "COPY --from")
 _LONGEST = 72
 _MOST_LINES = 200
 _SECONDS = 3600
 """The longest that the engine may be silent: a step of a build may print nothing for a while."""
+_SECONDS_TO_REMOVE = 60
+"""More than it takes to read what a program has written, and to remove its container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,14 @@ class ProgramFailed(EngineError):
         self.code, self.lines = code, tuple(lines)
 
 
+class BuildFailed(EngineError):
+    """The engine gave `reason` for ending a build; `lines` are the last that it had printed."""
+
+    def __init__(self, name: str, reason: str, lines: Sequence[str]) -> None:
+        super().__init__(*explained(f"the image {name} cannot be built", reason))
+        self.reason, self.lines = reason, tuple(lines)
+
+
 def find(engine: Engine, name: str) -> Image | None:
     """An image that is here, by its name; None if it is not."""
     from docker.errors import ImageNotFound
@@ -94,7 +108,11 @@ def find(engine: Engine, name: str) -> Image | None:
 
 
 def run(engine: Engine, program: Program, file: str, tell: Telling) -> bytes:
-    """A file that the program has written. Raises ProgramFailed; nothing is left of the container."""
+    """A file that the program has written. Raises ProgramFailed; nothing is left of the container.
+
+    Nor of one whose run was killed: that is removed here, when it has ended.
+    """
+    _tidy(engine)
     with engine_errors(f"no container of the image {program.image} can be made"):
         container = engine.api.create_container(
             program.image,
@@ -125,8 +143,26 @@ def run(engine: Engine, program: Program, file: str, tell: Telling) -> bytes:
         engine.remove(container)
 
 
+def _tidy(engine: Engine) -> None:
+    """Remove the containers of programs that nobody waits for any more."""
+    with engine_errors("the containers cannot be listed"):
+        left = engine.api.containers(all=True, filters={"label": PROGRAM_LABEL, "status": "exited"})
+    for one in left:
+        # What another left is no reason to fail.
+        with suppress(EngineError):
+            if _ended_long_ago(engine, one["Id"]):
+                engine.remove(one["Id"])
+
+
+def _ended_long_ago(engine: Engine, container: str) -> bool:
+    """Whether whoever ran it would have removed it by now."""
+    with engine_errors("the container's state cannot be read"):
+        ended = engine.api.inspect_container(container)["State"]["FinishedAt"]
+    return (datetime.now(UTC) - datetime.fromisoformat(ended)).total_seconds() > _SECONDS_TO_REMOVE
+
+
 def build(engine: Engine, work: Build, tell: Telling) -> None:
-    """Build an image and name it. Raises EngineError with what was printed last."""
+    """Build an image and name it. Raises BuildFailed, EngineError."""
     lines: list[str] = []
     with engine_errors(f"the image {work.name} cannot be built"), _patient(engine):
         told = engine.api.build(
@@ -141,7 +177,7 @@ def build(engine: Engine, work: Build, tell: Telling) -> None:
             platform=work.platform,
             decode=True,
         )
-        for event in events(told, lambda reason: _failed_build(work.name, reason, lines)):
+        for event in events(told, lambda reason: BuildFailed(work.name, reason, lines)):
             for line in str(event.get("stream", "")).splitlines():
                 _take(line, lines, tell)
 
@@ -182,6 +218,7 @@ def _patient(engine: Engine) -> Iterator[None]:
 
 def _take(line: str, lines: list[str], tell: Telling) -> None:
     """Keep what a failure is explained by, and tell what goes on."""
+    line = _COLOUR.sub("", line)
     step = _STEP.match(line)
     if step:
         lines.clear()
@@ -203,13 +240,6 @@ def _last(output: Iterator[bytes], tell: Telling) -> list[str]:
         for raw in whole:
             _take(raw.decode("utf-8", "replace").rstrip(), lines, tell)
     return [*lines, rest.decode("utf-8", "replace")] if rest else lines
-
-
-def _failed_build(name: str, reason: str, lines: Sequence[str]) -> EngineError:
-    errors = [line for line in lines if line.startswith("ERROR:")] or list(lines[-3:])
-    said = ". ".join(line.removeprefix("ERROR:").strip() for line in errors)
-    message, advice = explained(f"the image {name} cannot be built", f"{reason}: {said}" if said else reason)
-    return EngineError(message, advice)
 
 
 def _without_tag(name: str) -> str:

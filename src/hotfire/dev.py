@@ -20,13 +20,14 @@ from hotfire import changes
 from hotfire.address import Address
 from hotfire.app_schema import App
 from hotfire.deployment import Trial
+from hotfire.dev_image import DevImage
 from hotfire.environment import Environment, home
 from hotfire.errors import HotfireError, RegionError
 from hotfire.examples import Example, accept, check, record
 from hotfire.failure import Failure, Sent, doubts
 from hotfire.hashes import HashCache
 from hotfire.lease import NO_TOOLS, Event, Lease, Reloaded, Tools
-from hotfire.local_region import LocalImage, have_image
+from hotfire.local_region import LocalImage
 from hotfire.snapshot import Snapshot
 from hotfire.wanted import PROJECT_TAG, tag_value
 from hotfire.watching import Watch
@@ -149,9 +150,8 @@ class Session:
         self._history: dict[str, deque[float]] = {}
         self._tried: tuple[Tried, ...] = ()
         self._shown: tuple[tuple[Example, ...], App | None] | None = None
+        self._images = DevImage(observer, self._hashes)
         self._image: LocalImage | None = None
-        self._image_asked: tuple[Environment | None, str | None] = None, None
-        """For which environment and which requirements it was asked."""
         self._snapshot: Snapshot | None = None
         self._base: Snapshot | None = None
         self._generation = 0
@@ -304,7 +304,7 @@ class Session:
 
     def _reload(self, snapshot: Snapshot, occasion: str, begun: float) -> None:
         try:
-            image = self._image_of(snapshot)
+            self._image = image = self._images.of(snapshot)
         except HotfireError as error:
             self._observer.failed(error)
             return
@@ -327,26 +327,6 @@ class Session:
 
         # On another thread, so that a newer save can overtake it.
         Thread(target=work, daemon=True).start()
-
-    def _image_of(self, snapshot: Snapshot) -> LocalImage | None:
-        """What the snapshot's container is made of, pulled or built if need be; None where there is none."""
-        environment, wanted = snapshot.environment, snapshot.data.requirements
-        asked = environment, None if wanted is None else self._hashes.digest(wanted).sha256
-        if not environment.in_containers:
-            self._image = None
-        elif self._image is None or self._image_asked != asked:
-            image = have_image(environment, self._observer.noted)
-            if image != self._image and not image.is_ours:
-                self._observer.noted(
-                    f"{image.name} was not made by Hotfire: each save starts a new container of it. "
-                    "One of `hotfire image` stays, and takes the code in."
-                )
-            elif image == self._image and image.is_ours and asked[1] != self._image_asked[1]:
-                self._observer.noted(
-                    f"{image.name} has the packages that it was built with; `hotfire image` builds another."
-                )
-            self._image, self._image_asked = image, asked
-        return self._image
 
     def _decide(self, snapshot: Snapshot) -> tuple[list[dict[str, Any]] | None, str]:
         """The edits with which the loaded model can go on, None if it is to be loaded; and why."""

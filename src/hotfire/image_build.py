@@ -13,9 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
-from hotfire import container_builds, container_images, image_lock
-from hotfire.container_builds import Build, Image, Program, ProgramFailed, Telling
-from hotfire.container_engine import Engine, explained
+from hotfire import container_builds, container_images, image_failures, image_lock
+from hotfire.container_builds import Build, BuildFailed, Image, Program, ProgramFailed, Telling
+from hotfire.container_engine import Engine
 from hotfire.environment import Environment, home
 from hotfire.errors import EngineError, ProjectError
 from hotfire.hashes import HashCache
@@ -85,9 +85,9 @@ class OwnImage:
             return found
         if found is not None and container_builds.find(engine, found.base) is not None:
             tell.step(f"{found.base} is another image than the one that was locked")
+        image_lock.check_writable(self._order.file)
         made = self._resolve(engine, self._base(engine, tell, anew=anew), tell)
-        self._order.file.parent.mkdir(parents=True, exist_ok=True)
-        self._order.file.write_text(made.text(), "utf-8")
+        image_lock.write(self._order.file, made)
         tell.step(f"lock {len(made.pins)} packages in {self._order.file}")
         return made
 
@@ -108,17 +108,26 @@ class OwnImage:
         name = f"{repository}:{made.tag}"
         is_new = not cached or not is_built(engine, name, made)
         if is_new:
-            self.write(made)
+            self._leave(made, tell)
             self._check_certificate()
             with self._context(made) as context:
                 arguments = self._order.indexes
                 network, platform = self._settings.network, self._foreign(engine)
-                container_builds.build(
-                    engine, Build(context, name, arguments, network, platform, cached), tell
-                )
+                work = Build(context, name, arguments, network, platform, cached)
+                try:
+                    container_builds.build(engine, work, tell)
+                except BuildFailed as error:
+                    raise image_failures.unbuilt(name, self._order.file, network, error) from error
         found = container_builds.find(engine, name)
         assert found is not None  # the engine has just said so
         return Built(name, found, is_new, time.monotonic() - begun)
+
+    def _leave(self, made: Recipe, tell: Telling) -> None:
+        """Write what it is built from, if that can be: nothing is built of what is on the disk."""
+        try:
+            self.write(made)
+        except OSError as error:
+            tell.step(f"build without leaving a Dockerfile: {self.folder}: {error.strerror}")
 
     def _is_there(self, engine: Engine, lock: Lock) -> bool:
         """Whether the engine's base is the one that was locked."""
@@ -143,7 +152,9 @@ class OwnImage:
         try:
             report = container_builds.run(engine, self._program(base, wanted, engine), _REPORT, tell)
         except ProgramFailed as error:
-            raise self._unresolved(error) from error
+            raise image_failures.unresolved(base, self._settings.network, error.lines) from error
+        except EngineError as error:
+            raise image_failures.unstarted(base, error) from error
         text = report.decode()
         found = container_builds.find(engine, base)
         assert found is not None
@@ -172,21 +183,6 @@ class OwnImage:
         command = ("sh", "-c", _RESOLVE)
         network = self._settings.network
         return Program(base, command, files, variables, folders, network, self._foreign(engine))
-
-    def _unresolved(self, error: ProgramFailed) -> ProjectError | EngineError:
-        """What pip, or the shell before it, says of why there is nothing to build of."""
-        base = self._order.base
-        said = [line.removeprefix("ERROR:").strip() for line in error.lines if line.startswith("ERROR:")]
-        last = " ".join(error.lines[-4:])
-        if "No space left on device" in " ".join(error.lines):
-            return EngineError(*explained("the requirements cannot be resolved", "no space left on device"))
-        if said:
-            advice = "Mend requirements.txt, or `own_image` in config.yml if a package comes from elsewhere."
-            return ProjectError(f"the requirements cannot be resolved: {'. '.join(said[-3:])}", advice)
-        if "python3: not found" in last or "ensurepip" in last:
-            message = f"the base image {base} has no Python that makes virtual environments"
-            return EngineError(message, "Name one by `own_image.base`, such as python:3.11-slim.")
-        return EngineError(f"the requirements cannot be resolved on {base}: {last}")
 
     def _check(self, lock: Lock) -> None:
         """Raise for what no image is to be built of."""

@@ -5,7 +5,9 @@ It is a file beside the project that pip can read, with what pip does not ask fo
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -115,6 +117,27 @@ def read(file: Path) -> Lock | None:
     except TypeError as error:
         message = f"{file} does not say what it was made for: its first lines are gone"
         raise ProjectError(message, "Delete it: `hotfire image` writes it anew.") from error
+
+
+def write(file: Path, lock: Lock) -> None:
+    """Have it there. Raises ProjectError."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(lock.text(), "utf-8")
+    except OSError as error:
+        raise _unwritable(file, error.strerror or str(error)) from error
+
+
+def check_writable(file: Path) -> None:
+    """Raise ProjectError if it can be seen that no lock can be written there; nothing is written."""
+    place = next(one for one in (file, *file.parents) if one.exists())
+    if not os.access(place, os.W_OK):
+        is_read_only = os.statvfs(place).f_flag & os.ST_RDONLY
+        raise _unwritable(file, os.strerror(errno.EROFS if is_read_only else errno.EACCES))
+
+
+def _unwritable(file: Path, why: str) -> ProjectError:
+    return ProjectError(f"{file} cannot be written: {why}", "`own_image.lock` names another place for it.")
 
 
 def _pin(file: Path, number: int, line: str) -> Pin:

@@ -38,6 +38,8 @@ _INDEX_OPTION = re.compile(
     r"--(?:extra-index-url|index-url|find-links|no-index|only-binary|no-binary|prefer-binary|pre)\b|-[if]\b"
 )
 _LOCAL = re.compile(r"(?:-e|--editable)\b|\.{0,2}/|file:|[^#;]*@\s*file:")
+_REPOSITORY = re.compile(r"(?:[^#;]*@\s*)?(?:git|hg|svn|bzr)\+\w+:")
+_USER = re.compile(r"//[^/\s]*@")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _TORCH = re.compile(r"torch\s*(?:===?)\s*[\w.+]+", re.IGNORECASE)
 _DEEPEST = 10
@@ -169,6 +171,10 @@ def _lines(file: Path, depth: int) -> Iterator[str]:
 def _check(file: Path, number: int, line: str) -> None:
     if _LOCAL.match(line):
         message = f"{file}:{number}: {line} is a folder or file of this machine, which is not in the image"
+        raise ProjectError(message, "Build a wheel of it, and name its folder by `own_image.wheels`.")
+    if _REPOSITORY.match(line):
+        shown = _USER.sub("//", line)
+        message = f"{file}:{number}: {shown} has no hash: the next build might get something else"
         raise ProjectError(message, "Build a wheel of it, and name its folder by `own_image.wheels`.")
     if line.startswith("-") and not _INDEX_OPTION.match(line):
         raise ProjectError(

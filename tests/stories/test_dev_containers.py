@@ -275,6 +275,32 @@ def test_of_an_image_that_is_not_ours_each_save_starts_another_container(
         assert [one["Id"] for one in containers(docker, machine)] != before
 
 
+def test_saves_are_taken_in_though_no_image_of_the_requirements_can_be_built(
+    machine: Machine, project: Project, own_image: Any
+) -> None:
+    settings = own_image.give(project.folder)
+    project.configure(model_name=project.name, instance_type="local_container", **settings)
+    project.write("serve.py", HANDLER)
+    project.write("examples/one.json", json.dumps(EXAMPLE))
+    with closing(project.dev()) as dev:
+        dev.until("✓", "one")
+        project.write("requirements.txt", "no-such-package-of-hotfire==1.0\n")
+        dev.until(
+            "Error: the requirements cannot be resolved: no-such-package-of-hotfire==1.0 cannot be found"
+        )
+        dev.until("Goes on with ", ", which has other packages than requirements.txt asks for.")
+        dev.until("✓", "one")
+        dev.said.clear()
+
+        project.edit('"version": 1', '"version": 2')
+        dev.until("✓", "one")
+        assert project.ask()["version"] == 2
+        project.write("requirements.txt", "# nothing\n")
+        dev.until("requirements.txt saved")
+        dev.until("✓", "one")
+        assert [line for line in dev.said if "resolve" in line] == []
+
+
 def test_debuggers_do_not_reach_into_containers(project: Project, tiny_image: str) -> None:
     project.configure(model_name=project.name, instance_type="local_container", image=tiny_image)
     for option in ("--debug", "--profile"):

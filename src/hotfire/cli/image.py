@@ -112,7 +112,9 @@ def _show(output: Output, own: OwnImage, lock: Lock, built: Built, tags: tuple[s
     for name in (built.name, *tags):
         output.say(f"  {output.paint(name, bold=True)}")
     output.say("")
-    output.say(f"  {_shown(own.folder / 'Dockerfile')}   what it was built from")
+    dockerfile = own.folder / "Dockerfile"
+    if dockerfile.exists():
+        output.say(f"  {_shown(dockerfile)}   what it was built from")
     output.say(f"  {_shown(own.order.file)}   which versions; commit it")
     output.result(
         {
@@ -126,7 +128,7 @@ def _show(output: Output, own: OwnImage, lock: Lock, built: Built, tags: tuple[s
             "python": lock.python,
             "platform": lock.platform,
             "packages": {pin.name: pin.version for pin in lock.pins},
-            "dockerfile": str(own.folder / "Dockerfile"),
+            "dockerfile": str(dockerfile) if dockerfile.exists() else None,
             "lock": str(own.order.file),
         }
     )
