@@ -30,12 +30,12 @@ BAD = Verdict("bad", ('status 500, expected 200: "no"',), (Difference("a", "new"
 class FakeDeployer:
     """Comes to what it is given, or raises it."""
 
-    begins_by_uploading = False
+    begins_by_uploading = begins_by_trying_out = False
 
     def __init__(self, result: Any, report: Progress) -> None:
         self._result, self._report = result, report
         self.under_way = self.is_update = False
-        self.uploading = self.begins_by_uploading
+        self.uploading, self.is_trying_out = self.begins_by_uploading, self.begins_by_trying_out
         self.asked: dict[str, Any] = {}
         self.is_deleted = self.went_on = False
 
@@ -145,6 +145,23 @@ def test_an_unchanged_project_is_told_so(deploying: Deploying, capsys: pytest.Ca
     deploying(UNCHANGED)
     assert run(["deploy"]) == 0
     assert "tiny is up to date" in capsys.readouterr().out
+
+
+def test_examples_of_an_unchanged_project_are_shown_and_fail_the_deploy(
+    deploying: Deploying, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploying(replace(UNCHANGED, verdicts=(GOOD, BAD)))
+    assert run(["deploy"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[2:5] == [
+        "tiny is up to date: nothing has changed since it was deployed.",
+        "  ✓ good  10 ms",
+        "  ✗ bad  20 ms",
+    ]
+    assert captured.err.splitlines() == [
+        "Error: 1 of 2 examples failed",
+        "  → Mend the handler, and `hotfire deploy` again.",
+    ]
 
 
 def test_a_dry_run_shows_the_plan_and_exits_3(
@@ -316,6 +333,15 @@ def test_an_interrupted_upload_goes_on_with_the_next_deploy(
     assert run(["deploy"]) == 130
     assert made[0].went_on
     assert "the next `hotfire deploy` goes on from there" in capsys.readouterr().err
+
+
+def test_an_interruption_among_the_examples_says_that_all_else_is_done(
+    deploying: Deploying, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploying(KeyboardInterrupt())
+    monkeypatch.setattr(FakeDeployer, "begins_by_trying_out", True)
+    assert run(["deploy"]) == 130
+    assert "It is deployed: `hotfire test` sends the examples again." in capsys.readouterr().err
 
 
 def test_a_state_that_is_waited_for_is_told_once_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ from hotfire.errors import DeployError, EndpointFailed, ForeignEndpoint, Handler
 from hotfire.examples import ExampleRequest
 from hotfire.local_region import LocalRegion
 from hotfire.model_data import ModelData
+from hotfire.plan import KEPT
 
 HANDLER = """
 import json
@@ -201,7 +202,7 @@ def test_a_deploy_tells_its_calls_and_states(project: Project) -> None:
 def test_an_unchanged_project_is_left_alone(project: Project) -> None:
     first = project.deployer.deploy()
     again = project.deployer.deploy()
-    assert (again.changed, again.config, again.verdicts) == (False, first.config, ())
+    assert (again.changed, again.config) == (False, first.config)
     assert project.told.calls == []
 
 
@@ -236,6 +237,39 @@ def test_a_failing_example_leaves_the_deployment(project: Project) -> None:
     assert not result.passed
     assert "no such headline" in result.verdicts[0].errors[0]
     assert project.served == "one"
+
+
+def test_an_example_that_failed_fails_the_next_deploy_of_the_same_too(project: Project) -> None:
+    project.example("bad", ["fail"])
+    project.deployer.deploy()
+    again = project.deployer.deploy()
+    assert (again.changed, again.passed) == (False, False)
+
+
+def test_an_edit_of_an_example_alone_is_noticed(project: Project) -> None:
+    project.example("good", ["x"], value={"version": "one"})
+    project.deployer.deploy()
+    project.example("good", ["x"], schema={"required": ["other"]})
+    again = project.deployer.deploy()
+    assert (again.changed, again.passed) == (False, False)
+
+
+def test_a_dry_run_sends_no_example(project: Project) -> None:
+    project.example("bad", ["fail"])
+    project.deployer.deploy()
+    assert project.deployer.deploy(dry_run=True).verdicts == ()
+
+
+def test_versions_that_were_left_by_failed_examples_go_with_the_next_good_one(project: Project) -> None:
+    project.example("bad", ["fail"])
+    for number in range(5):
+        project.version(str(number))
+        project.deployer.deploy()
+    assert len(project.left()) == 1 + 2 * 5
+    (project.root / "examples" / "bad.json").unlink()
+    project.version("good")
+    project.deployer.deploy()
+    assert len(project.left()) == 1 + 2 * (1 + KEPT)
 
 
 def test_a_broken_example_stops_a_deploy_before_any_call(project: Project) -> None:

@@ -45,6 +45,8 @@ class Deployer:
         self._rollouts: list[Rollout] = []
         self.uploading = False
         """Whether model data is on its way; what is interrupted then goes on with the next deploy."""
+        self.is_trying_out = False
+        """Whether all is done but for the examples, which are being sent."""
         self.is_update = False
         """Whether another version served before the one that is brought there."""
 
@@ -73,7 +75,8 @@ class Deployer:
 
         Raises ProjectError, ArchiveError before any call; ForeignEndpoint; DeployError for a call that
         failed, EndpointFailed for a model that does not load: then all that this deploy made is gone again.
-        An example that fails is told by its verdict; the deployment stays.
+        The examples are sent in any case but a dry run's. One that fails is told by its verdict; the
+        deployment stays.
         """
         begun = time.monotonic()
         if not dry_run:
@@ -92,8 +95,11 @@ class Deployer:
                     agree(result)
                 self._destination.carry(data, carriage, self._report)
                 self._act(result, data, placement, existing)
-                if result.plan.moves:
-                    result = replace(result, verdicts=tuple(self._try_out(examples)))
+            if not dry_run:
+                # Also where nothing has changed: they may have failed, or never have been sent.
+                self.is_trying_out = True
+                result = replace(result, verdicts=tuple(self._try_out(examples)))
+                self.is_trying_out = False
                 if result.passed:
                     self._clear_up(result, existing)
         return replace(result, seconds=time.monotonic() - begun)

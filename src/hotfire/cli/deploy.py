@@ -57,8 +57,9 @@ def deploy(
 ) -> int:
     """Deploy the project, to this machine if no other environment is named.
 
-    Starts the local region if it is not up. Ends by sending the examples; exits 1 if one fails. At AWS the
-    plan is shown first, and a new endpoint, other instances or more of them are asked for.
+    Starts the local region if it is not up. Ends by sending the examples, also where nothing has changed;
+    exits 1 if one fails. At AWS the plan is shown first, and a new endpoint, other instances or more of them
+    are asked for.
     """
 
     def agree(planned: Deployment) -> None:

@@ -116,6 +116,8 @@ def told_if_interrupted(output: Output, environment: Environment, deploying: Dep
 def _left(environment: Environment, deploying: Deployer) -> str:
     if deploying.uploading:
         return f"What was uploaded is kept: the next {command(environment, 'deploy')} goes on from there."
+    if deploying.is_trying_out:
+        return f"It is deployed: {command(environment, 'test')} sends the examples again."
     if not deploying.under_way:
         return "Nothing of it was left behind."
     back = "rollback" if deploying.is_update else "delete"
