@@ -11,7 +11,7 @@ import yaml
 
 from hotfire import archive
 from hotfire.environment import Environment, load
-from hotfire.errors import ArchiveError, ProjectError
+from hotfire.errors import ArchiveError, ConfigError, ProjectError
 from hotfire.project import collected, unpacked, working_sha256
 from hotfire.ray_files import TOOLKIT
 
@@ -112,6 +112,16 @@ def test_lines_with_hashes_cannot_have_others_beside_them(project: Path) -> None
 )
 def test_without_the_image_there_is_nothing_of_it(project: Path, settings: dict[str, Any]) -> None:
     assert set(contents(project, **settings)) == {"code/serve.py"}
+
+
+@pytest.mark.parametrize("settings", [{}, {"instance_type": "ray", "serving": "toolkit"}])
+def test_what_ray_would_refuse_is_refused_before_it_is_packed(
+    project: Path, settings: dict[str, Any]
+) -> None:
+    file = environment(project, **settings).file
+    file.write_text(file.read_text().replace("num_replicas: 2", "num_replicas: 0"))
+    with pytest.raises(ConfigError, match=r"config\.yml:\d+:\d+: ray\.num_replicas must be"):
+        collected(load("production", config=file))
 
 
 def test_a_container_here_gets_the_same(project: Path) -> None:

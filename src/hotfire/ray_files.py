@@ -42,6 +42,10 @@ def completed(environment: Environment, data: ModelData) -> ModelData:
     Raises ConfigError for settings that Ray would refuse, ArchiveError for an archive that was packed for
     another image, or files that lie where these must.
     """
+    if environment.on_ray:
+        # A cluster is told by the model's environment, not by files; but what it would refuse is known already.
+        ray_settings.deployment(environment)
+        return data
     if not is_wanted(environment):
         return data
     if data.packed is not None:
