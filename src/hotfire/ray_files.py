@@ -43,7 +43,7 @@ def completed(environment: Environment, data: ModelData) -> ModelData:
     another image, or files that lie where these must.
     """
     if environment.on_ray:
-        # A cluster is told by the model's environment, not by files; but what it would refuse is known already.
+        # A cluster is told by the model's environment and not by files, but what it would refuse is known.
         ray_settings.deployment(environment)
         return data
     if not is_wanted(environment):
