@@ -4,6 +4,7 @@ No registry is needed. `build(client)` takes half a minute, once on a machine, a
 """
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -30,7 +31,9 @@ def build(client: Any, debootstrap: str) -> str:
             root = Path(folder) / "root"
             _debian(debootstrap, root)
             _python(root)
-            client.api.import_image_from_data(_tar(root), *NAME.split(":"), changes=['CMD ["/bin/sh"]'])
+            # Podman takes no tag here.
+            told = client.api.import_image_from_data(_tar(root), changes=['CMD ["/bin/sh"]'])
+            client.images.get(json.loads(told.splitlines()[-1])["status"]).tag(*NAME.split(":"))
     return NAME
 
 

@@ -1,6 +1,7 @@
 """Images pulled for real: Debian's registry on the loopback, and the login that AWS's imitation gives."""
 
 import io
+import json
 import re
 import tarfile
 from collections.abc import Iterator
@@ -34,7 +35,9 @@ def image(docker: Any, registry: str, login: dict[str, str]) -> Iterator[str]:
     tree = io.BytesIO()
     with tarfile.open(fileobj=tree, mode="w") as tar:
         tar.addfile(tarfile.TarInfo("file"))
-    docker.api.import_image_from_data(tree.getvalue(), repository, "1")
+    # Podman takes no tag here.
+    told = docker.api.import_image_from_data(tree.getvalue())
+    docker.images.get(json.loads(told.splitlines()[-1])["status"]).tag(repository, "1")
     pushed = docker.api.push(repository, "1", auth_config=login)
     assert "error" not in pushed
     docker.images.remove(f"{repository}:1")

@@ -422,7 +422,7 @@ def test_a_requirement_that_nobody_has_is_named_and_nothing_is_left(
 ) -> None:
     project.require("no-such-package==1.0\n")
     base = "hotfire-tests/python-of-one-test:1"
-    docker.images.get(python_base).tag(base)
+    docker.images.get(python_base).tag(*base.split(":"))
     project.configure(base=base, torch="2.9.1", index="none", network="none")
     try:
         code, text = told(project)
@@ -493,7 +493,7 @@ def test_a_container_whose_run_was_killed_is_removed_when_it_has_ended(
     monkeypatch.setattr(container_builds, "_SECONDS_TO_REMOVE", 0)
     python = os.path.realpath(sys.executable)
     base = "hotfire-tests/tiny-of-one-test:1"
-    docker.images.get(tiny_image).tag(base)
+    docker.images.get(tiny_image).tag(*base.split(":"))
 
     def left(command: str, *, ours: bool = True) -> Any:
         labels = {PROGRAM_LABEL: base} if ours else {}
