@@ -296,7 +296,7 @@ def test_saves_are_taken_in_though_no_image_of_the_requirements_can_be_built(
         dev.until("✓", "one")
         assert project.ask()["version"] == 2
         project.write("requirements.txt", "# nothing\n")
-        dev.until("requirements.txt saved")
+        dev.until("code/requirements.txt changed")
         dev.until("✓", "one")
         assert [line for line in dev.said if "resolve" in line] == []
 
