@@ -16,6 +16,7 @@ from hotfire.deployment import Deployment
 from hotfire.errors import DeployError
 from hotfire.examples import Verdict
 from hotfire.plan import Call, Plan
+from hotfire.refusals import PERHAPS_LOCAL
 
 PLAN = Plan(
     (Call("sagemaker", "CreateModel", {}, "create model tiny-1"),),
@@ -214,6 +215,16 @@ def test_a_wait_that_fails_says_what_goes_on(
     deploying(DeployError("nothing answers"))
     assert run(["deploy"]) == 1
     assert "The endpoint goes on changing: `hotfire status`" in capsys.readouterr().err
+
+
+def test_a_local_region_that_ends_meanwhile_is_told_for_certain(
+    deploying: Deploying, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploying(DeployError("nothing answers", PERHAPS_LOCAL))
+    assert run(["deploy"]) == 1
+    err = capsys.readouterr().err
+    assert "→ The local region has ended: `hotfire up` starts it again." in err
+    assert "If that is" not in err
 
 
 def test_a_rollback_says_what_serves(deploying: Deploying, capsys: pytest.CaptureFixture[str]) -> None:

@@ -302,6 +302,8 @@ def test_a_request_that_one_side_refuses_is_a_difference(
         (["local", "candidate", "twin"], "The environments 'local' and 'twin' are one endpoint, tiny."),
         (["local", "candidate", "--repeat", "0"], "0 is not in the range"),
         (["local", "candidate", "--tolerance", "-1"], "-1.0 is not in the range"),
+        (["local", "candidate", "--tolerance", "nan"], "nan is not a finite number of 0 or more"),
+        (["local", "candidate", "--tolerance", "1e999"], "inf is not a finite number of 0 or more"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(
@@ -323,6 +325,14 @@ def test_an_unknown_environment_is_told_before_anything_is_sent(
     assert run(["parity", "local", "produktion"]) == 1
     assert "Did you mean 'production'?" in capsys.readouterr().err
     assert sides.deployers["local"].requests == []
+
+
+@pytest.mark.parametrize("side", ["127.0.0.1:8080", "nosuch"])
+def test_what_is_no_environment_is_told_how_a_container_is_named(
+    sides: Sides, capsys: pytest.CaptureFixture[str], side: str
+) -> None:
+    assert run(["parity", "local", side]) == 1
+    assert "→ Name one of them, or `http://127.0.0.1:8080` for a container." in capsys.readouterr().err
 
 
 def test_bare_containers_are_sent_the_examples_of_the_environment_that_would_be_taken(

@@ -519,3 +519,71 @@ def test_a_container_without_a_production_has_no_size(project: Path) -> None:
 def test_a_size_is_a_type_of_awss(project: Path) -> None:
     error = refused(project, "instance_type: local_container", "sized_as: large")
     assert "an instance type of AWS's, which begins with `ml.`" in error.message
+
+
+def test_a_size_that_aws_does_not_have_is_answered_by_the_nearest(project: Path) -> None:
+    error = refused(project, "instance_type: local_container", "sized_as: ml.t2.mediun")
+    assert (error.line, error.column, error.key) == (5, 15, "sized_as")
+    assert error.message.endswith(": there is no instance type 'ml.t2.mediun'")
+    assert error.advice == "Did you mean 'ml.t2.medium'?"
+
+
+def test_a_size_of_which_nothing_is_known_is_noted(project: Path) -> None:
+    (note,) = loaded(project, "instance_type: local_container", "sized_as: ml.trn1.2xlarge").notes
+    assert note == "Containers have no memory limit: Hotfire does not know how much ml.trn1.2xlarge has."
+
+
+def test_a_type_of_which_nothing_is_known_is_noted_where_it_is_a_container(project: Path) -> None:
+    lines = ("instance_type: ml.trn1.2xlarge", "runs_as: container")
+    assert "ml.trn1.2xlarge" in loaded(project, *lines).notes[0]
+    assert loaded(project, *lines, name="production").notes == ()
+    assert loaded(project, "instance_type: ml.trn1.2xlarge").notes == ()
+
+
+def test_a_known_size_needs_no_note(project: Path) -> None:
+    assert loaded(project, "instance_type: local_container", "sized_as: ml.c5.large").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "advice"),
+    [
+        ("local", "Say `instance_type: local_container`, or `runs_as: process`."),
+        ("local_process", "Say `instance_type: local_container`, or `runs_as: process`."),
+        ("local_gpu", "Say `instance_type: local_container_gpu`, or `runs_as: process`."),
+        ("ray", "Say `runs_as: process`."),
+    ],
+)
+def test_a_type_that_says_itself_as_what_it_runs_may_not_say_otherwise(
+    project: Path, kind: str, advice: str
+) -> None:
+    error = refused(project, f"instance_type: {kind}", "runs_as: container")
+    assert (error.line, error.key) == (5, "runs_as")
+    assert error.message.endswith(f": runs_as is for `ml.*` types, and instance_type is {kind}")
+    assert error.advice == advice
+
+
+def test_without_a_type_nothing_runs_as_a_container(project: Path) -> None:
+    assert "instance_type is local" in refused(project, "runs_as: container").message
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("instance_type: local_container", "runs_as: container"),
+        ("instance_type: ml.m5.large", "runs_as: container"),
+        ("serverless: {memory_mb: 2048}", "runs_as: container"),
+    ],
+)
+def test_what_may_run_as_a_container(project: Path, lines: tuple[str, ...]) -> None:
+    assert loaded(project, *lines).in_containers
+
+
+def test_a_shared_runs_as_is_overridden(project: Path) -> None:
+    lines = ("<<: {runs_as: container}", "instance_type: local", "runs_as: process")
+    assert loaded(project, *lines).runs_as == "process"
+
+
+def test_an_image_that_cannot_be_one_is_refused_with_its_place(project: Path) -> None:
+    error = refused(project, 'image: "UPPER CASE!!"')
+    assert (error.line, error.column, error.key) == (4, 12, "image")
+    assert "'UPPER CASE!!'" in error.message

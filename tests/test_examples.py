@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,16 @@ def test_broken_json_is_reported_with_its_place(tmp_path: Path) -> None:
             "`expect.status` must be a whole number, not true",
             None,
         ),
-        ({"request": REQUEST, "expect": {"tolerance": -1}}, "must be a number of 0 or more, not -1", None),
+        (
+            {"request": REQUEST, "expect": {"tolerance": -1}},
+            "must be a finite number of 0 or more, not -1",
+            None,
+        ),
+        (
+            {"request": REQUEST, "expect": {"tolerance": float("inf")}},
+            "must be a finite number of 0 or more, not inf",
+            None,
+        ),
         ({"request": REQUEST, "expect": {"strict": 1}}, "`expect.strict` must be true or false, not 1", None),
         ({"request": REQUEST, "expect": {"schema": "x"}}, "`expect.schema` must be a JSON Schema", None),
         (
@@ -430,3 +440,18 @@ def test_accepting_keeps_the_files_mode(tmp_path: Path) -> None:
     one.path.chmod(0o640)
     examples.accept(one, answer(2))
     assert stat.S_IMODE(one.path.stat().st_mode) == 0o640
+
+
+def test_an_example_that_cannot_be_written_is_named_by_its_own_file(tmp_path: Path) -> None:
+    one = example(tmp_path, value=1)
+    one.path.with_name(f".{one.path.name}.{os.getpid()}.tmp").mkdir()  # root may write everywhere
+    with pytest.raises(ProjectError) as caught:
+        examples.accept(one, answer(2))
+    assert caught.value.message == f"{one.path} cannot be written: Is a directory"
+    assert caught.value.advice == f"See that you may write in {tmp_path}."
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ProjectError, match=r"the folder .*file/examples cannot be made: Not a directory"):
+        examples.record(tmp_path / "file" / "examples", "one", ExampleRequest(b"{}"), answer(2))

@@ -155,6 +155,7 @@ ROWS = (
         "calls",
         "container_engine",
         "distributions",
+        "image_name",
         "instance_types",
     ),
     ("",),

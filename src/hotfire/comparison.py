@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 TOLERANCE = 1e-4
 """How far numbers may be apart, absolutely or relative to the larger, and still be the same."""
+
+
+def is_tolerance(value: float) -> bool:
+    """Whether numbers can be so far apart: not where none, or all, would be the same."""
+    return 0 <= value <= sys.float_info.max
+
 
 PROBABILITY_KEYS = ("probabilities", "scores", "predictions", "probability", "score", "outputs", "results")
 """The members under which an answer's probabilities are sought, in this order."""

@@ -149,17 +149,17 @@ class Section:
         )
 
 
-def read(file: Path, name: str, variables: Mapping[str, str]) -> Section:
+def read(file: Path, name: str, variables: Mapping[str, str], otherwise: str = "") -> Section:
     """The environment `name` of `file`, its `${VAR}` filled from `variables`.
 
     Nothing outside that environment, or overridden in it, is filled: an unset variable of another one
-    does not matter.
+    does not matter. `otherwise` is the advice where there is none of that name.
     """
     builder = _Builder(file, variables)
     environments, place = _environments(builder)
     pairs = {builder.key_of(key): (key, value) for key, value in builder.pairs(environments)}
     if name not in pairs:
-        raise _unknown(file, place, name, list(pairs))
+        raise _unknown(file, place, name, list(pairs), otherwise)
     key_node, node = pairs[name]
     values = builder.build(node, ())
     builder.places[()] = _place(key_node.start_mark)
@@ -240,9 +240,9 @@ def _text(file: Path) -> str:
         raise ConfigError(message, "Save the file as UTF-8.", file=file, line=line, column=column) from error
 
 
-def _unknown(file: Path, place: Place, name: str, names: list[str]) -> ConfigError:
+def _unknown(file: Path, place: Place, name: str, names: list[str], otherwise: str) -> ConfigError:
     near = nearest(name, names)
-    advice = f"Did you mean {near!r}?" if near else "Name one of them by `--env` or DEPLOY_ENV."
+    advice = f"Did you mean {near!r}?" if near else otherwise
     message = f"there is no environment {name!r} among {listed(names)}"
     return ConfigError(message, advice, file=file, line=place[0], column=place[1], key=f"environments.{name}")
 

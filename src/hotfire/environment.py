@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from hotfire.app_config import app_of
 from hotfire.app_schema import App
 from hotfire.config_file import KeyPath, Place, Section, listed, nearest, read
 from hotfire.errors import ConfigError, ProjectError
+from hotfire.image_name import is_image_name
 from hotfire.image_settings import ImageSettings, image_settings
+from hotfire.instance_types import hosting_types, memory
 from hotfire.ray_address import mistake_in
 
 LOCAL_TYPES = ("local", "local_process", "local_container", "local_gpu", "local_container_gpu", "ray")
@@ -29,6 +31,14 @@ HANDLER_NAMES = ("serve.py", "inference.py", "code/inference.py")
 
 STARTUP_SECONDS = (60, 3600)
 """The least and the most that SageMaker gives a container to be ready in, and so any client of its API."""
+
+_CONTAINER_OF = {
+    "local": "local_container",
+    "local_process": "local_container",
+    "local_gpu": "local_container_gpu",
+    "ray": "",
+}
+"""What is meant by a type that is no container and yet is to run as one."""
 
 CONFIG_NAMES = ("config.yml", "deploy/sagemaker/config.yml")
 
@@ -239,16 +249,23 @@ KNOWN_KEYS = frozenset(
 """The keys that Hotfire reads; all others are the user's own."""
 
 
-def load(name: str | None = None, *, config: Path | None = None, start: Path | None = None) -> Environment:
+def load(
+    name: str | None = None,
+    *,
+    config: Path | None = None,
+    start: Path | None = None,
+    otherwise: str = "Name one of them by `--env` or DEPLOY_ENV.",
+) -> Environment:
     """The deployment environment `name`: else that of DEPLOY_ENV, else `local`.
 
     The file is `config`, or the nearest of `CONFIG_NAMES` in `start` (the working folder) or a parent.
-    Raises ConfigError, which names the file, line, column and key.
+    Raises ConfigError, which names the file, line, column and key; `otherwise` is its advice where there is
+    no such environment, nor one of nearly that name.
     """
     variables = variables_of_process()
     chosen = name or variables.get("DEPLOY_ENV") or "local"
     file = find(start or Path.cwd()) if config is None else _given(config)
-    return _resolve(chosen, file, read(file, chosen, variables), variables)
+    return _resolve(chosen, file, read(file, chosen, variables, otherwise), variables)
 
 
 def find(start: Path) -> Path:
@@ -314,6 +331,7 @@ def _root(file: Path) -> Path:
 def _resolve(name: str, file: Path, section: Section, variables: Mapping[str, str]) -> Environment:
     root = _root(file)
     source_dir = section.text("source_dir")
+    hosting, size = _hosting(section, name), _size(section, variables)
     return Environment(
         name=name,
         file=file,
@@ -332,11 +350,11 @@ def _resolve(name: str, file: Path, section: Section, variables: Mapping[str, st
         journal=section.flag("journal", default=True),
         app=app_of(section.section("app")),
         settings=_settings(section),
-        notes=_notes(section),
+        notes=(*_notes(section), *_size_notes(section, name, size)),
         places=section.places,
         **_account(section, name),
-        **_hosting(section),
-        sized_as=_size(section, variables),
+        **hosting,
+        sized_as=size,
         async_=_asynchronous(section.section("async"), root),
         **_plain_settings(section),
     )
@@ -345,6 +363,10 @@ def _resolve(name: str, file: Path, section: Section, variables: Mapping[str, st
 def _plain_settings(section: Section) -> dict[str, Any]:
     """What is kept as it is written."""
     texts: dict[str, Any] = {key: section.text(key) for key in _IMAGE_KEYS}
+    image = texts["image"]
+    if image is not None and not is_image_name(image):
+        advice = "It is `NAME:TAG` or `HOST/NAME:TAG`, with a name in small letters and without spaces."
+        raise section.error(f"image {image!r} is not a name that an image can have", advice, key="image")
     return texts | {_RENAMED.get(key, key): section.mapping(key) for key in _RAW_KEYS}
 
 
@@ -380,7 +402,7 @@ def _bad_name(model_name: str) -> tuple[str, str]:
     return message, "Use ASCII letters, digits and hyphens, with a letter or digit first and last."
 
 
-def _hosting(section: Section) -> dict[str, Any]:
+def _hosting(section: Section, name: str) -> dict[str, Any]:
     """On what it runs."""
     kind = section.text("instance_type")
     if kind is not None and kind not in LOCAL_TYPES and not kind.startswith("ml."):
@@ -395,11 +417,22 @@ def _hosting(section: Section) -> dict[str, Any]:
     return {
         "instance_type": kind,
         "instance_count": section.whole("instance_count") or 1,
-        "runs_as": section.choice("runs_as", ("process", "container"), "process"),
+        "runs_as": _way(section, name, kind),
         "startup_timeout": section.whole("startup_timeout", least=least, most=most),
         "serverless": _serverless(section.section("serverless")),
         "autoscaling": _autoscaling(section.section("autoscaling")),
     }
+
+
+def _way(section: Section, name: str, kind: str | None) -> str:
+    """As what an `ml.*` type runs here; another type says it itself, and may not say otherwise."""
+    given = section.choice("runs_as", ("process", "container"), "process")
+    meant = _CONTAINER_OF.get(kind or ("local" if name == "local" else ""))
+    if given == "process" or meant is None or section.values.get("serverless") is not None:
+        return given
+    message = f"runs_as is for `ml.*` types, and instance_type is {kind or 'local'}"
+    advice = f"Say `instance_type: {meant}`, or `runs_as: process`." if meant else "Say `runs_as: process`."
+    raise section.error(message, advice, key="runs_as")
 
 
 def _size(section: Section, variables: Mapping[str, str]) -> str | None:
@@ -407,6 +440,10 @@ def _size(section: Section, variables: Mapping[str, str]) -> str | None:
     given = section.text("sized_as")
     if given is not None and not given.startswith("ml."):
         raise section.wrong_type("sized_as", "an instance type of AWS's, which begins with `ml.`")
+    if given is not None and given not in hosting_types():
+        near = nearest(given, hosting_types())
+        advice = f"Did you mean {near!r}?" if near else "It is one of those that `instance_type` has at AWS."
+        raise section.error(f"there is no instance type {given!r}", advice, key="sized_as")
     if given or section.text("instance_type") not in CONTAINER_TYPES:
         return given
     try:
@@ -505,6 +542,16 @@ def _notes(section: Section) -> tuple[str, ...]:
             line, column = section.places[(key,)]
             notes.append(f"{section.file}:{line}:{column}: {key!r} is not a key of Hotfire; {meant!r} is.")
     return tuple(notes)
+
+
+def _size_notes(section: Section, name: str, size: str | None) -> Iterator[str]:
+    """A sentence where containers have no limit though a type is named."""
+    kind = section.text("instance_type") or ""
+    in_containers = kind in CONTAINER_TYPES or (name == "local" and section.text("runs_as") == "container")
+    named = size or kind
+    is_sized = named.startswith("ml.") and section.values.get("serverless") is None
+    if in_containers and is_sized and memory(named) is None:
+        yield f"Containers have no memory limit: Hotfire does not know how much {named} has."
 
 
 def _meant(key: str) -> str | None:

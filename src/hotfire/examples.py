@@ -8,12 +8,13 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hotfire.bodies import is_json, media_type
-from hotfire.comparison import TOLERANCE, Difference, compare, shown, top_label, top_labels
+from hotfire.comparison import TOLERANCE, Difference, compare, is_tolerance, shown, top_label, top_labels
 from hotfire.errors import ProjectError
 
 _BODY_MEMBERS = ("body", "body_base64", "body_file")
@@ -39,7 +40,7 @@ _EXPECTED_TYPES: Mapping[str, tuple[Any, str]] = {
     "schema": (dict | bool, "a JSON Schema"),
     "top": (str | int | list, "a label or a list of labels"),
     "value": (object, "a JSON value"),
-    "tolerance": (int | float, "a number of 0 or more"),
+    "tolerance": (int | float, "a finite number of 0 or more"),
     "strict": (bool, "true or false"),
 }
 
@@ -176,7 +177,11 @@ def record(folder: Path, name: str, request: ExampleRequest, answer: Answer) -> 
     file = folder / f"{name}.json"
     if file.exists():
         raise ProjectError(f"{file} is there already", "Choose another name, or delete it first.")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"the folder {folder} cannot be made: {error.strerror}"
+        raise ProjectError(message, f"See that you may write in {folder.parent}.") from error
     _write(file, _document_of(request, answer))
     return file
 
@@ -287,7 +292,7 @@ def _expectation(file: Path, members: Mapping[str, Any]) -> Expectation:
         kinds, wanted = _EXPECTED_TYPES[name]
         # In Python `true` is a number.
         wrong = not isinstance(value, kinds) or (name in _NOT_BOOLEAN and isinstance(value, bool))
-        if wrong or (name == "tolerance" and not value >= 0):
+        if wrong or (name == "tolerance" and not is_tolerance(value)):
             raise ProjectError(f"{file}: `expect.{name}` must be {wanted}, not {shown(value)}")
     given = dict(members) | {"kinds": frozenset(members) & frozenset(_KINDS)}
     if "top" in given:
@@ -423,5 +428,9 @@ def _write(file: Path, document: Mapping[str, Any]) -> None:
         if file.exists():
             shutil.copymode(file, temporary)
         temporary.replace(file)
+    except OSError as error:
+        message = f"{file} cannot be written: {error.strerror}"
+        raise ProjectError(message, f"See that you may write in {file.parent}.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 GIB = 1 << 30
 
 _VCPUS = {"medium": 2, "large": 2, "xlarge": 4}
@@ -56,6 +58,15 @@ _GPUS = {
     "p6-b300": {"48xlarge": 8},
 }
 """By family and size."""
+
+
+@cache
+def hosting_types() -> tuple[str, ...]:
+    """The types of the installed service model, which may be older than SageMaker is."""
+    from botocore.loaders import Loader
+
+    model = Loader().load_service_model("sagemaker", "service-2")
+    return tuple(model["shapes"]["ProductionVariantInstanceType"]["enum"])
 
 
 def memory(instance_type: str) -> float | None:

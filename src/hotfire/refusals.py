@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 from hotfire.errors import DeployError
 from hotfire.images import ACCOUNTS
 
+PERHAPS_LOCAL = "If that is the local region: `hotfire up` starts it again."
+"""The advice where nothing answers at an address of this machine."""
+
 _LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 _ACTIONS = {
@@ -170,7 +173,7 @@ def _unreachable(refusal: Refusal) -> Said:
         return refusal.message, "See that this machine is online, and which proxy it has to use."
     message = f"nothing answers at {url.scheme}://{url.netloc}"
     if url.hostname in _LOCAL_HOSTS:
-        return message, "If that is the local region: `hotfire up` starts it again."
+        return message, PERHAPS_LOCAL
     region = _region_of(url.hostname)
     if region and region not in ACCOUNTS:
         near = get_close_matches(region, ACCOUNTS, n=1, cutoff=0.0)[0]

@@ -14,6 +14,7 @@ from hotfire.cli.signing import interruptible
 from hotfire.deploy_env import SERVING, DeployEnv
 from hotfire.environment import Environment, home
 from hotfire.errors import DeployError
+from hotfire.refusals import PERHAPS_LOCAL
 
 if TYPE_CHECKING:
     from hotfire.deploy import Deployer
@@ -108,6 +109,8 @@ def told_if_interrupted(output: Output, environment: Environment, deploying: Dep
         output.if_interrupted = _left(environment, deploying)
         raise
     except DeployError as error:
+        if environment.is_local and error.advice == PERHAPS_LOCAL:
+            error.advice = "The local region has ended: `hotfire up` starts it again."
         if deploying.under_way:
             error.advice = f"{error.advice} {_left(environment, deploying)}".strip()
         raise

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from hotfire.examples import Answer, Example, ExampleRequest
     from hotfire.parity import Finding, Refused, Reply, Row, Side
 
+_INSTEAD = "Name one of them, or `http://127.0.0.1:8080` for a container."
+
 
 @click.command()
 @click.argument("sides", nargs=-1, metavar="SIDE SIDE [SIDE]...")
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--tolerance",
     type=click.FloatRange(0),
+    callback=lambda _context, _option, value: _tolerance(value),
     metavar="X",
     help="How far numbers may be apart, absolutely or relatively; else as each example says, else 0.0001.",
 )
@@ -119,6 +122,15 @@ class _Deployed:
             return False
 
 
+def _tolerance(value: float | None) -> float | None:
+    """As an example's own is held. Raises BadParameter for what click's range lets pass."""
+    from hotfire.comparison import is_tolerance
+
+    if value is not None and not is_tolerance(value):
+        raise click.BadParameter(f"{value} is not a finite number of 0 or more.")
+    return value
+
+
 def _check_names(names: Sequence[str]) -> None:
     """That no side is there twice, in whatever form it was given."""
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -131,7 +143,8 @@ def _environments(output: Output, sides: Sequence[str], config: Path | None) -> 
     from hotfire.container_port import is_address
     from hotfire.environment import load
 
-    found = {side: load(side, config=config) for side in sides if not is_address(side)}
+    named = [side for side in sides if not is_address(side)]
+    found = {side: load(side, config=config, otherwise=_INSTEAD) for side in named}
     _check_endpoints(list(found.values()))
     if not found:
         one = load(None, config=config)

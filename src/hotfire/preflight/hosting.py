@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from hotfire import images
 from hotfire.environment import Environment
 from hotfire.errors import ImageError
-from hotfire.instance_types import GIB, memory
+from hotfire.instance_types import GIB, hosting_types, memory
 from hotfire.preflight.finding import Found, Rule
 from hotfire.preflight.subject import Subject
 
@@ -82,20 +82,12 @@ def _instance_type(subject: Subject) -> Iterator[Found]:
     kind = _kind(environment) if environment else ""
     if environment is None or not kind.startswith("ml."):
         return
-    known = _hosting_types()
+    known = hosting_types()
     if kind not in known:
         near = get_close_matches(kind, known, n=3, cutoff=0.6)
         advice = f"Did you mean {' or '.join(near)}?" if near else "Mend `instance_type`."
         message = f"The installed botocore knows no hosting on {kind}."
         yield Found(message, advice, environment.file, subject.line_of("instance_type"))
-
-
-def _hosting_types() -> list[str]:
-    """The types of the installed service model, which may be older than SageMaker is."""
-    from botocore.loaders import Loader
-
-    model = Loader().load_service_model("sagemaker", "service-2")
-    return list(model["shapes"]["ProductionVariantInstanceType"]["enum"])
 
 
 def _serverless(subject: Subject) -> Iterator[Found]:
