@@ -226,3 +226,16 @@ def test_a_step_that_failed_is_told_by_what_it_printed_and_not_by_its_command(re
     assert error.message == (
         "the image news:1 cannot be built: a step ended with exit code 1: cp: no such file"
     )
+
+
+@pytest.mark.parametrize(
+    ("reason", "line"),
+    [
+        ("write /var/lib/docker/tmp/1: no space left on device", " ---> Running in 4b73bca0ed37"),
+        ("a step failed", "ERROR: Could not install packages: [Errno 28] No space left on device"),
+    ],
+)
+def test_a_full_disk_is_told_as_such_whoever_fills_it(reason: str, line: str) -> None:
+    error = unbuilt("news:1", LOCK, "default", BuildFailed("news:1", reason, [line]))
+    assert error.message == "the image news:1 cannot be built: no space is left on the engine's disk"
+    assert "`docker system df`" in error.advice

@@ -17,6 +17,8 @@ PYPI = "https://pypi.org/simple"
 
 _UNRESOLVED = "the requirements cannot be resolved"
 _FULL = "no space left on device"
+_MEND = "Mend requirements.txt, or `own_image` in config.yml if a package comes from elsewhere."
+_UPDATE = "`hotfire image --update` chooses the versions anew."
 _OTHER_BASE = "Name one by `own_image.base`, such as python:3.11-slim."
 _OWN_WHEEL = "Build a wheel of it, and name its folder by `own_image.wheels`."
 
@@ -56,7 +58,7 @@ class _Cause:
 
 def unresolved(base: str, network: str, lines: Sequence[str]) -> ProjectError | EngineError:
     """No versions were chosen on this base; `lines` are what was printed last, `network` the build's."""
-    if _FULL in "\n".join(lines).lower():
+    if _tell_of_a_full_disk(lines):
         return EngineError(*explained(_UNRESOLVED, _FULL))
     cause = _of_pip(lines, network)
     if cause is not None:
@@ -78,13 +80,19 @@ def unstarted(base: str, error: EngineError) -> EngineError:
 def unbuilt(name: str, lock: Path, network: str, failure: BuildFailed) -> EngineError:
     """No image was built of what the lock says."""
     doing = f"the image {name} cannot be built"
+    if _tell_of_a_full_disk([failure.reason, *failure.lines]):
+        return EngineError(*explained(doing, _FULL))
     cause = _other_packages(lock, failure.lines) or _of_pip(failure.lines, network, locked=lock)
-    if cause is not None and _FULL not in failure.reason.lower():
+    if cause is not None:
         return EngineError(f"{doing}: {cause.message}", cause.advice)
     reason = _COMMAND.sub(r"a step ended with exit code \1", failure.reason)
     reason = _PODMANS_COMMAND.sub(r"a step ended with exit code \1", reason)
     printed = ". ".join([line.strip() for line in failure.lines if not _OF_THE_ENGINE.match(line)][-3:])
     return EngineError(*explained(doing, f"{reason}: {printed}" if printed else reason))
+
+
+def _tell_of_a_full_disk(lines: Sequence[str]) -> bool:
+    return any(_FULL in line.lower() for line in lines)
 
 
 def _of_pip(lines: Sequence[str], network: str, locked: Path | None = None) -> _Cause | None:
@@ -96,14 +104,8 @@ def _of_pip(lines: Sequence[str], network: str, locked: Path | None = None) -> _
         or _unreachable(lines, network)
         or _not_there(errors, locked)
         or _unmade(lines)
-        or (_Cause(". ".join(errors[-3:]), _mend(locked)) if errors else None)
+        or (_Cause(". ".join(errors[-3:]), "" if locked else _MEND) if errors else None)
     )
-
-
-def _mend(locked: Path | None) -> str:
-    if locked is not None:
-        return "`hotfire image --update` chooses the versions anew."
-    return "Mend requirements.txt, or `own_image` in config.yml if a package comes from elsewhere."
 
 
 def _no_program(lines: Sequence[str], errors: Sequence[str]) -> _Cause | None:
@@ -163,7 +165,7 @@ def _not_there(errors: Sequence[str], locked: Path | None) -> _Cause | None:
     none = "there is no package of that name, or none for the base"
     there = none if versions == ["none"] else f"the versions are {more}{last}"
     place = f", which {locked.name} names," if locked else ""
-    return _Cause(f"{wanted}{place} cannot be found: {there}", _mend(locked))
+    return _Cause(f"{wanted}{place} cannot be found: {there}", _UPDATE if locked else _MEND)
 
 
 def _unmade(lines: Sequence[str]) -> _Cause | None:
