@@ -134,6 +134,41 @@ def test_a_failed_example_fails_the_deploy_and_names_the_way_back(
     ]
 
 
+UNANSWERED = Verdict("bad", ("status 0, expected 200",), (), 60.0, has_answer=False)
+
+
+def test_where_a_container_serves_its_last_exception_and_its_log_are_named(
+    deploying: Deploying, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.yml").write_text(
+        "environments:\n  try:\n    model_name: tiny\n    instance_type: local_container\n"
+    )
+    cause = "ModuleNotFoundError: No module named 'nosuchthing'"
+    deploying(replace(DONE, verdicts=(UNANSWERED,), previous=None, cause=cause))
+    assert run(["deploy", "--env", "try"]) == 1
+    _, printed, advice = capsys.readouterr().err.splitlines()
+    assert printed == f"  The container printed: {cause}"
+    assert advice.startswith("  → Add the line `nosuchthing` to the requirements.txt")
+    assert advice.endswith(
+        "Mend the handler, and `hotfire deploy --env try` again. "
+        "`hotfire logs --env try` shows what the container printed."
+    )
+
+
+def test_where_a_container_serves_its_log_is_named_without_a_cause_too(
+    deploying: Deploying, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.yml").write_text(
+        "environments:\n  local:\n    model_name: tiny\n    instance_type: local_container\n"
+    )
+    deploying(replace(DONE, verdicts=(BAD,)))
+    assert run(["deploy"]) == 1
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "  → `hotfire rollback` goes back to the version before. "
+        "`hotfire logs` shows what the container printed."
+    ]
+
+
 def test_of_a_first_version_there_is_no_way_back(
     deploying: Deploying, capsys: pytest.CaptureFixture[str]
 ) -> None:

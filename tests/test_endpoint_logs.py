@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hotfire.endpoint_logs import events
+from hotfire.endpoint_logs import events, last_exception
 from hotfire.errors import DeployError, LogGroupNotFound
 from hotfire.region.caller import Caller
 from hotfire.region.journal import Journal
@@ -118,3 +118,35 @@ def test_what_comes_follows_the_last_lines(client: Client, journal: Journal) -> 
 def test_an_endpoint_without_a_log_is_told(client: Client, lines: int | None) -> None:
     with pytest.raises(DeployError, match="the endpoint 'e' has no log"):
         texts(client, lines=lines)
+
+
+TORCHSERVE = "2026-11-23T04:08:41,123 [INFO ] W-9000-model_1.0-stdout MODEL_LOG - "
+TRACEBACK = [
+    "Traceback (most recent call last):",
+    '  File "/opt/ml/model/code/inference.py", line 1, in <module>',
+    "    import nosuchthing",
+    "ModuleNotFoundError: No module named 'nosuchthing'",
+]
+
+
+@pytest.mark.parametrize("prefix", ["", TORCHSERVE, TORCHSERVE.replace("stdout", "stderr")])
+def test_the_last_exception_is_found_behind_what_a_server_puts_before_it(prefix: str) -> None:
+    lines = [
+        "Traceback (most recent call last):",
+        "my.own.LoadError",
+        *TRACEBACK,
+        "Backend worker process died.",
+    ]
+    found = last_exception(f"{prefix}{line}" for line in lines)
+    assert found == "ModuleNotFoundError: No module named 'nosuchthing'"
+
+
+@pytest.mark.parametrize(
+    "lines", [[], ["ValueError: told without a traceback"], TRACEBACK[:3], ["started", "Error in the model"]]
+)
+def test_what_is_no_traceback_has_no_exception(lines: list[str]) -> None:
+    assert last_exception(lines) == ""
+
+
+def test_an_exception_without_a_message_is_one() -> None:
+    assert last_exception([TRACEBACK[0], "a.b.CError"]) == "a.b.CError"

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -433,6 +434,19 @@ def test_a_top_that_an_answer_has_not_cannot_be_accepted(tmp_path: Path) -> None
     with pytest.raises(ProjectError, match=r"`expect\.top` cannot be accepted"):
         examples.accept(one, answer("text"))
     assert one.path.read_text() == before
+
+
+def test_where_there_is_no_answer_none_is_accepted(tmp_path: Path) -> None:
+    one = example(tmp_path)
+    before = one.path.read_text()
+    assert not examples.accept(one, replace(answer("timed out"), status=0))
+    assert one.path.read_text() == before
+
+
+@pytest.mark.parametrize(("status", "has_answer"), [(200, True), (500, False), (0, False)])
+def test_another_status_than_the_expected_is_no_answer(tmp_path: Path, status: int, has_answer: bool) -> None:
+    one = example(tmp_path, value=1)
+    assert examples.check(one, replace(answer(2), status=status)).has_answer is has_answer
 
 
 def test_accepting_keeps_the_files_mode(tmp_path: Path) -> None:

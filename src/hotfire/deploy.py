@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from hotfire.deferred import Deferred, hand_in, wait
 from hotfire.deploy_env import SERVING, DeployEnv
 from hotfire.deployment import Deployment, LogEvent, Report, Status, Trial
 from hotfire.destination import Carriage, Destination, Placement
-from hotfire.endpoint_logs import events
+from hotfire.endpoint_logs import events, last_exception
 from hotfire.errors import DeployError, EndpointIncomplete
 from hotfire.examples import Answer, Example, ExampleRequest, Verdict, load
 from hotfire.hosting import hostings
@@ -28,6 +28,9 @@ from hotfire.resources import DEV_TAG, MOVING
 from hotfire.rollout import Rollout
 from hotfire.settings_check import check_settings
 from hotfire.wanted import COMMIT_TAG, HASH_TAG, PROJECT_TAG, Site, Wanted, model_of, tag_value, wanted
+
+_LINES = 1_000
+"""Of the log, which are read for a reason."""
 
 Agree = Callable[[Deployment], None]
 """Is shown what is to be done before anything is, and raises to stop it."""
@@ -78,7 +81,7 @@ class Deployer:
         The examples are sent in any case but a dry run's. One that fails is told by its verdict; the
         deployment stays.
         """
-        begun = time.monotonic()
+        begun, since = time.monotonic(), time.time()
         if not dry_run:
             self._destination.prepare()
         examples = load(self._environment.examples)
@@ -99,6 +102,7 @@ class Deployer:
                 # Also where nothing has changed: they may have failed, or never have been sent.
                 self.is_trying_out = True
                 result = replace(result, verdicts=tuple(self._try_out(examples)))
+                result = replace(result, cause=self._cause(result, existing, since))
                 self.is_trying_out = False
                 if result.passed:
                     self._clear_up(result, existing)
@@ -319,7 +323,19 @@ class Deployer:
             try:
                 yield attempt(example, self.ask).verdict
             except DeployError as error:
-                yield Verdict(example.name, (error.message,))
+                yield Verdict(example.name, (error.message,), has_answer=False)
+
+    def _cause(self, done: Deployment, existing: Existing, since: float) -> str:
+        """What the container printed of why an example had no answer: its server may be ready all the same.
+
+        What this deploy, which began at `since`, did not make anew is older than that.
+        """
+        if not self._environment.has_image or all(verdict.has_answer for verdict in done.verdicts):
+            return ""
+        made = next((made.created for made in existing.configs if made.name == done.config), since)
+        with suppress(DeployError):
+            return last_exception(event.message for event in self.log_events(made, lines=_LINES))
+        return ""
 
     def _clear_up(self, done: Deployment, existing: Existing) -> None:
         """Remove what nothing needs any more, if it is ours."""

@@ -63,7 +63,8 @@ class Deployment:
     `changed` is whether anything was done, or is to be done after a dry run; `previous` the config that
     served before, None if none did; `url` the endpoint's page in a local region. `before` says what is done
     to model data before the plan's calls, `after` names the URLs of what is removed after them. `cost` names
-    what is to be paid for from now on; empty if nothing is that was not before.
+    what is to be paid for from now on; empty if nothing is that was not before. `cause` is the exception that
+    the container printed last, where an example failed for want of an answer; empty if none is known.
     """
 
     endpoint: str
@@ -79,6 +80,7 @@ class Deployment:
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     cost: str = ""
+    cause: str = ""
 
     @property
     def texts(self) -> tuple[str, ...]:

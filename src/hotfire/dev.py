@@ -10,7 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -21,6 +21,7 @@ from hotfire.address import Address
 from hotfire.app_schema import App
 from hotfire.deployment import Trial
 from hotfire.dev_image import DevImage
+from hotfire.endpoint_logs import last_exception
 from hotfire.environment import Environment, home
 from hotfire.errors import HotfireError, RegionError
 from hotfire.examples import Example, accept, check, record
@@ -40,6 +41,8 @@ _MEND_SECONDS, _MENDS = 0.02, 5
 _JUST_NOW_SECONDS = 0.2
 _WRITTEN_SECONDS = 0.15
 """Weights and data are written for a while: they are whole when nothing has come for so long."""
+_LINES = 1_000
+"""Of what was printed, which are kept for a reason."""
 _ECHOES = 3
 """A file that changed in the course of so many reloads is one that the handler itself writes."""
 _ECHO_SECONDS = 0.1
@@ -63,8 +66,8 @@ class Tried:
 
     @property
     def is_new(self) -> bool:
-        """Whether nothing is known yet of what its answer should be."""
-        return not self.trial.example.expect.kinds
+        """Whether there is an answer, and nothing is known yet of what it should be."""
+        return not self.trial.example.expect.kinds and self.trial.answer.status != 0
 
     @property
     def is_slower(self) -> bool:
@@ -149,6 +152,8 @@ class Session:
         self._queue: SimpleQueue[Callable[[], None] | _Saved] = SimpleQueue()
         self._history: dict[str, deque[float]] = {}
         self._tried: tuple[Tried, ...] = ()
+        self._printed: deque[str] = deque(maxlen=_LINES)
+        """Since the last reload began."""
         self._shown: tuple[tuple[Example, ...], App | None] | None = None
         self._images = DevImage(observer, self._hashes)
         self._image: LocalImage | None = None
@@ -309,6 +314,7 @@ class Session:
             self._observer.failed(error)
             return
         edits, reason = self._decide(snapshot)
+        self._printed.clear()
         self._observer.began(f"{occasion}: {reason}" if reason else occasion)
         self._calls += 1
         self._is_reloading = True
@@ -413,7 +419,7 @@ class Session:
             median = statistics.median(past) if len(past) >= _RUNS_TO_COMPARE else None
             past.append(timed.answer.seconds)
             trial = Trial(example, timed.answer, check(example, timed.answer))
-            failure = self._failure(timed.findings, Sent.of_example(example))
+            failure = self._explained(self._failure(timed.findings, Sent.of_example(example)), trial)
             found = doubts(timed.findings, timed.answer, len(example.request.body))
             profile = tuple((timed.findings or {}).get("profile", ()))
             tried.append(Tried(trial, timed.times, median, failure, found, profile))
@@ -425,6 +431,13 @@ class Session:
             return None
         assert findings is not None
         return Failure.read(findings["failure"], self._snapshot.source_files, sent)
+
+    def _explained(self, failure: Failure | None, trial: Trial) -> Failure | None:
+        """With what a container printed of why there is no answer: its server may be ready all the same."""
+        if failure is None or trial.answer.status or not self._environment.in_containers:
+            return failure
+        cause = last_exception(self._printed)
+        return replace(failure, errors=(("", cause), *failure.errors)) if cause else failure
 
     def _accept(self) -> None:
         trials = [tried.trial for tried in self._tried]
@@ -450,11 +463,15 @@ class Session:
     def _heard(self, event: Event) -> None:
         """Something was said on the lease, on its own thread."""
         if event["event"] == "line":
-            self.do(lambda: self._observer.printed(event["line"]))
+            self.do(lambda: self._print(event["line"]))
         elif event["event"] == "failed":
             self.do(lambda: self._refused(event))
         elif event["event"] == "end":
             self.do(self._lost)
+
+    def _print(self, line: str) -> None:
+        self._printed.append(line)
+        self._observer.printed(line)
 
     def _refused(self, event: Event) -> None:
         failure = self._failure(event["findings"], Sent.by_client(event["request"]))

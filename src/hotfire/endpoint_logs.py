@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from heapq import heappop, heappush
 from typing import Any
@@ -21,6 +22,11 @@ _LAG = 3_600_000
 """Milliseconds by which CloudWatch may know a stream's last line too late."""
 _MOST_STREAMS = 50
 _MOST_EVENTS = 10_000
+
+
+_TORCHSERVE = re.compile(r"^.*?-std(?:out|err) MODEL_LOG - ")
+"""What TorchServe, which serves in AWS's image, puts before what a worker prints."""
+_EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception)(?:: .*)?")
 
 
 class Tail:
@@ -124,6 +130,18 @@ def _told(client: Any, endpoint: str) -> Iterator[None]:
             message = f"the endpoint {endpoint!r} has no log"
             advice = "It begins with what the endpoint first prints; if there is none, deploy it first."
             raise DeployError(message, advice) from error
+
+
+def last_exception(lines: Iterable[str]) -> str:
+    """The last exception whose traceback Python printed among these lines; empty if there is none."""
+    found, is_traceback = "", False
+    for line in lines:
+        text = _TORCHSERVE.sub("", line).rstrip()
+        if text.startswith("Traceback (most recent call last)"):
+            is_traceback = True
+        elif is_traceback and _EXCEPTION.fullmatch(text):
+            found, is_traceback = text, False
+    return found
 
 
 def streams(client: Any, endpoint: str) -> frozenset[str]:

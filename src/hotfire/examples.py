@@ -125,6 +125,8 @@ class Verdict:
     errors: tuple[str, ...] = ()
     differences: tuple[Difference, ...] = ()
     seconds: float = 0.0
+    has_answer: bool = True
+    """Whether there was an answer of the status that is expected: nothing else is compared of another."""
 
     @property
     def passed(self) -> bool:
@@ -161,7 +163,7 @@ def check(example: Example, answer: Answer) -> Verdict:
     expect = example.expect
     if answer.status != expect.status:
         message = f"status {answer.status}, expected {expect.status}: {shown(answer.value, 300)}"
-        return Verdict(example.name, (message,), seconds=answer.seconds)
+        return Verdict(example.name, (message,), seconds=answer.seconds, has_answer=False)
     errors = [*_schema_errors(expect, answer), *_top_errors(expect, answer)]
     differences = (*_type_differences(expect, answer), *_value_differences(expect, answer))
     if expect.strict and differences:
@@ -194,9 +196,12 @@ def recorded(request: ExampleRequest, answer: Answer) -> str:
 def accept(example: Example, answer: Answer) -> bool:
     """Make the answer what the example expects, by the kinds of expectation that it has (`value` if none).
 
-    Returns whether the file changed: a value within the tolerance stays, and so does a schema.
+    Returns whether the file changed: a value within the tolerance stays, and so does a schema; and so do all
+    where the model did not answer.
     Raises ProjectError if the example names a `top` and the answer has none.
     """
+    if not answer.status:
+        return False
     document = _document(example.path)
     expect = dict(document.get("expect", {}))
     given = example.expect.kinds or {"value"}

@@ -183,12 +183,18 @@ def _show(output: Output, environment: Environment, done: Deployment) -> None:
 def _show_next(output: Output, environment: Environment, done: Deployment, link: str | None) -> None:
     failed = sum(not verdict.passed for verdict in done.verdicts)
     if failed:
+        from hotfire.hints import advice as hint
+
         back = f"{command(environment, 'rollback')} goes back to the version before." if done.previous else ""
         output.note(
             f"{output.paint('Error:', fg='red', bold=True)} {failed} of {len(done.verdicts)} examples failed"
         )
         again = f"Mend the handler, and {command(environment, 'deploy')} again."
-        output.note(f"  → {back or again}")
+        if done.cause:
+            output.note(f"  The container printed: {done.cause}")
+        logs = f"{command(environment, 'logs')} shows what the container printed."
+        advice = (hint(done.cause), back or again, logs if environment.has_image else "")
+        output.note(f"  → {' '.join(filter(None, advice))}")
         return
     output.say("")
     if link:
@@ -210,6 +216,7 @@ def _values(done: Deployment, link: str | None) -> dict[str, object]:
         "cost": done.cost,
         "examples": [verdict_values(verdict) for verdict in done.verdicts],
         "passed": done.passed,
+        "cause": done.cause,
         "seconds": done.seconds,
         "url": link or done.url,
     }
