@@ -63,9 +63,9 @@ FAILURES = {
     "large-request": "the request of 6553501 bytes is over TS_MAX_REQUEST_SIZE, 6553500",
     "large-answer": "The answer of 6553501 bytes is over TS_MAX_RESPONSE_SIZE, 6553500.",
     "crash": "the process that answers was killed by signal 11 (SIGSEGV)",
-    "ended-while-loading": "the process ended while it loaded the model",
+    "ended-while-loading": "the process ended with exit code 3 while it loaded the model",
     "slow-load": "the model was not loaded within 600 s",
-    "exit": "the process that answers has ended, with exit code 3",
+    "exit": "the process that answers ended with exit code 3",
 }
 
 

@@ -135,7 +135,8 @@ async def test_a_model_that_is_loaded_anew_has_the_newer_code(served: Served) ->
     os.killpg(heir._household.holders[0].pid, signal.SIGKILL)
     await gone(heir, killed)
     assert (await ask(heir)).startswith("new")
-    assert served.printed == ["loaded", "loaded"]
+    assert [line for line in served.printed if line == "loaded"] == ["loaded", "loaded"]
+    assert {f"hotfire: worker {pid} ended" for pid in killed} <= set(served.printed)
     await heir.stop()
 
 

@@ -508,14 +508,16 @@ async def test_a_worker_that_runs_out_of_memory_under_load_costs_its_own_request
         await asyncio.gather(*(client(number) for number in range(8)))
         assert failed == [("b'x' * (256 * 1024 * 1024)", 500, DIED)]
         assert pid not in served.instance.pids
-    assert ("", f"hotfire: worker {pid} ended, it seems for want of memory") in served.printed
+    said = "was killed by signal 9 (SIGKILL; it seems for want of memory)"
+    assert ("", f"hotfire: worker {pid} {said}") in served.printed
 
 
 async def test_memory_is_not_blamed_for_what_ends_otherwise(serve: Serve) -> None:
     async with serve() as served:
+        (pid,) = served.instance.pids
         await served.ask("os._exit(1)")
         await served.text("")
-    assert served.printed == []
+    assert served.printed == [("", f"hotfire: worker {pid} ended with exit code 1")]
 
 
 @about_forks("a spawned worker is its own holder")
@@ -557,6 +559,7 @@ async def test_a_worker_that_cannot_be_replaced_is_tried_again_by_the_next_reque
         await until(lambda: not served.instance.pids)
         assert (await served.ask("answer = 'fine'")).body == DIED
         assert any("a worker could not be replaced" in line for _, line in served.printed)
+        await until(lambda: served.instance._recovery is not None and served.instance._recovery.done())
         handler.with_suffix(".away").rename(handler)
         assert await served.text("answer = 'fine'") == "fine"
 
@@ -702,8 +705,11 @@ async def refused(serve: Serve, *arguments: Any, **options: Any) -> LoadFailed:
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
         ("raise ValueError('first line\\nsecond line')", "ValueError: first line\nsecond line"),
         (r"raise ValueError('\ud800')", r"ValueError: \ud800"),
-        ("os._exit(0)", "the process ended while it loaded the model"),
-        ("os.kill(os.getpid(), 9)", "the process ended while it loaded the model"),
+        ("os._exit(0)", "the process ended with exit code 0 while it loaded the model"),
+        (
+            "os.kill(os.getpid(), 11)",
+            "the process was killed by signal 11 (SIGSEGV) while it loaded the model",
+        ),
     ],
 )
 async def test_a_model_that_cannot_be_loaded(serve: Serve, line: str, message: str) -> None:

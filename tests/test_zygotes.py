@@ -133,7 +133,7 @@ async def test_a_killed_holder_is_told_once(zygotes: Zygotes, spec: dict[str, An
     lost: list[bool] = []
     async with held(await zygotes.get(KEY), spec, lambda: lost.append(True)) as holder:
         os.kill(holder.pid, signal.SIGKILL)
-        with pytest.raises(LoadFailed, match="the process ended while it loaded the model"):
+        with pytest.raises(LoadFailed, match=r"was killed by signal 9 \(SIGKILL\) while it loaded the model"):
             await holder.loaded(30)
         await until(lambda: lost)
     assert lost == [True]

@@ -388,7 +388,7 @@ HINTS = (
     ),
     _hint(
         "ended-while-loading",
-        r"the process ended while it loaded the model",
+        r"the process (?:ended|was killed).{0,80}? while it loaded the model",
         "model_fn ended its process, or the kernel did for want of memory: load with less (one copy, "
         "`mmap=True`, half precision), and see by prints how far it comes.",
     ),
@@ -399,7 +399,7 @@ HINTS = (
     ),
     _hint(
         "exit",
-        r"process that answers has ended, with exit code (?P<code>\d+)",
+        r"process that answers ended with exit code (?P<code>\d+)",
         "The handler ends its own process: take `sys.exit`, `os._exit` and `quit` out of it, and raise an "
         "exception in their place.",
     ),

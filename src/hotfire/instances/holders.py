@@ -6,16 +6,17 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from hotfire.errors import LoadFailed
 from hotfire.instances.channel import ControlChannel
+from hotfire.instances.fates import Ends, MemoryWatch, fate
 from hotfire_worker.edits import Edit
 from hotfire_worker.wire import Header
 
-_SECONDS_TO_SAY_HOW = 1.0
-"""A holder that has not said how a worker ended by then will not."""
+Fate = Callable[[int], Awaitable[int | None]]
+"""Takes a pid, and gives the code with which that process ended; None where nobody knows."""
 
 
 class Census(Protocol):
@@ -41,15 +42,16 @@ class NoCensus:
 class Holder:
     """A process that has loaded, or is loading, a handler's model."""
 
-    def __init__(self, on_lost: Callable[[], None]) -> None:
+    def __init__(self, on_lost: Callable[[], None], how_ended: Fate) -> None:
         loop = asyncio.get_running_loop()
         self.pid = 0
         self.unsafe = ""
         self.imported: Sequence[str] = ()
         """The third-party modules that the handler was the first to import."""
         self._loaded: asyncio.Future[None] = loop.create_future()
-        self._ends: dict[int, asyncio.Future[int]] = {}
-        self._on_lost = on_lost
+        self._ends = Ends()
+        self._memory = MemoryWatch()
+        self._on_lost, self._how_ended = on_lost, how_ended
         self.control = ControlChannel(self._event, self._lost)
 
     async def loaded(self, timeout: float) -> None:
@@ -59,6 +61,9 @@ class Holder:
         except TimeoutError:
             self.kill()
             raise LoadFailed(f"the model was not loaded within {timeout:.0f} s") from None
+        except EOFError:
+            said = fate(await self.own_end(), lacked_memory=self._memory.is_short)
+            raise LoadFailed(f"the process {said} while it loaded the model") from None
 
     async def employ(self, command: str, descriptor: int, edits: Sequence[Edit]) -> int:
         """Have it fork a worker (`work`), whose code is edited, or become one (`serve`); the worker's pid."""
@@ -66,16 +71,12 @@ class Holder:
         return int(answer["pid"])
 
     async def ended(self, pid: int) -> int | None:
-        """How a worker that it forked has ended, as `os.wait` has it; None if it does not say soon."""
-        try:
-            return await asyncio.wait_for(asyncio.shield(self._end_of(pid)), _SECONDS_TO_SAY_HOW)
-        except TimeoutError:
-            return None
-        finally:
-            self._ends.pop(pid, None)
+        """The code with which a worker that it forked has ended; None if it does not say soon."""
+        return await self._ends.code(pid)
 
-    def _end_of(self, pid: int) -> asyncio.Future[int]:
-        return self._ends.setdefault(pid, asyncio.get_running_loop().create_future())
+    async def own_end(self) -> int | None:
+        """The code with which it has ended itself; None where nobody knows."""
+        return await self._how_ended(self.pid)
 
     def kill(self) -> None:
         """End it, its workers, and whatever the handler started in them."""
@@ -86,9 +87,7 @@ class Holder:
 
     def _event(self, header: Header) -> None:
         if header["event"] == "end":
-            end = self._end_of(header["pid"])
-            if not end.done():
-                end.set_result(header["status"])
+            self._ends.tell(header["pid"], header["status"])
         elif self._loaded.done():
             return
         elif header["event"] == "loaded":
@@ -97,12 +96,12 @@ class Holder:
         elif header["event"] == "failed":
             self._refuse(LoadFailed(header["message"], header["trace"], header["findings"]))
 
-    def _refuse(self, error: LoadFailed) -> None:
+    def _refuse(self, error: LoadFailed | EOFError) -> None:
         self._loaded.set_exception(error)
         self._loaded.exception()  # whoever waits is told; that nobody does is no fault
 
     def _lost(self) -> None:
         if not self._loaded.done():
-            self._refuse(LoadFailed("the process ended while it loaded the model"))
+            self._refuse(EOFError())
         self.kill()  # programs that the handler started live on
         self._on_lost()

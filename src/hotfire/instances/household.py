@@ -30,6 +30,8 @@ class Household:
         self._zygote: Zygote | Spawner | None = None
         self._alone = ""
         self.holders: list[Holder] = []
+        self._lost: dict[int, Holder] = {}
+        """Those that were workers themselves."""
 
     @property
     def folder(self) -> Path:
@@ -65,8 +67,11 @@ class Household:
         return await holder.employ(command, descriptor, edits)
 
     async def ended(self, pid: int) -> int | None:
-        """How a worker has ended, as `os.wait` has it; None where nobody knows."""
-        return await self.holders[0].ended(pid) if self.forks else None
+        """The code with which a worker has ended; None where nobody knows."""
+        if self.forks:
+            return await self.holders[0].ended(pid)
+        alone = self._lost.pop(pid, None) or next((one for one in self.holders if one.pid == pid), None)
+        return await alone.own_end() if alone is not None else None
 
     def distrust_forks(self) -> None:
         """A forked worker did not come up: from now on each loads the model itself."""
@@ -114,6 +119,8 @@ class Household:
         def lost() -> None:
             if holder in self.holders:
                 self.holders.remove(holder)
+                if self._alone:
+                    self._lost[holder.pid] = holder
 
         spec: dict[str, Any] = {
             "model_dir": str(self._folder),

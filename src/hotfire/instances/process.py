@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 from collections import deque
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 from hotfire.errors import DeadlineExceeded, InstanceError, LoadFailed, QueueFull
 from hotfire.instances.base import Answer, Change, Output, Request, Spec
+from hotfire.instances.fates import fate
 from hotfire.instances.household import Household
 from hotfire.instances.jobs import Job, StreamJob
 from hotfire.instances.settings import ServerSettings
@@ -212,34 +212,42 @@ class ProcessInstance:
         if worker not in self._workers:
             return  # it never came up: whoever made it is told
         self._workers.remove(worker)
-        if worker.lacked_memory:
-            self._household.say(f"hotfire: worker {worker.pid} ended, it seems for want of memory")
-        if worker.jobs:
-            job = worker.jobs.popleft()
-            job.end()
-            self._settle_lost(job, worker)
+        in_hand = worker.jobs.popleft() if worker.jobs else None
+        if in_hand is not None:
+            in_hand.end()
+        if in_hand is not None or not self._stopping:
+            self._inquire(worker, in_hand)
         self._waiting.extendleft(reversed(worker.jobs))
         worker.jobs.clear()
         if not self._stopping or self._waiting:
             self._recover(not worker.has_answered)
         self._dispatch()
 
-    def _settle_lost(self, job: Job, worker: Worker) -> None:
-        """Answer a request with which its worker ended; if it is examined, when it is known how."""
-        answer = _server_error("Worker died.")
-        if not job.request.examined:
-            job.settle(answer)
-            return
-        limit = min(self._settings.response_timeout, job.request.limit)
-        late = limit if worker.seconds >= limit else None
+    def _inquire(self, worker: Worker, in_hand: Job | None) -> None:
+        """Say how a worker ended, as soon as that is known; whoever examines a request is told too."""
+        answer, is_short = _server_error("Worker died."), worker.memory.is_short
+        late = self._late(worker, in_hand) if in_hand is not None else ""
+        if in_hand is not None and not in_hand.request.examined:
+            in_hand.settle(answer)
 
         async def inquire() -> None:
-            status = await self._household.ended(worker.pid)
-            job.settle(_because(_end(status, late, worker.lacked_memory), answer, job.request))
+            said = fate(await self._household.ended(worker.pid), lacked_memory=is_short)
+            if not worker.is_killed:
+                self._household.say(f"hotfire: worker {worker.pid} {said}")
+            if in_hand is not None and in_hand.request.examined:
+                reason = late or f"the process that answers {said}"
+                in_hand.settle(_because(reason, answer, in_hand.request))
 
         inquest = asyncio.ensure_future(inquire())
         self._inquests.add(inquest)
         inquest.add_done_callback(self._inquests.discard)
+
+    def _late(self, worker: Worker, job: Job) -> str:
+        """That a request had its worker ended, if it took too long."""
+        limit = min(self._settings.response_timeout, job.request.limit)
+        if worker.seconds < limit:
+            return ""
+        return f"the handler had no answer within {limit:g} s, and its process was ended"
 
     def _expire(self, job: Job) -> None:
         """The service waits no longer."""
@@ -292,21 +300,6 @@ class ProcessHost:
     async def close(self) -> None:
         """End the zygotes."""
         self._zygotes.close()
-
-
-def _end(status: int | None, late: float | None, lacked_memory: bool) -> str:
-    """How a worker ended: its status as `os.wait` has it, the limit that it overran, in seconds."""
-    if late is not None:
-        return f"the handler had no answer within {late:g} s, and its process was ended"
-    if status is None:
-        return "the process that answers has ended"
-    if not os.WIFSIGNALED(status):
-        code = os.waitstatus_to_exitcode(status)
-        return f"the process that answers has ended, with exit code {code}"
-    number = os.WTERMSIG(status)
-    names = {one.value: f" ({one.name})" for one in signal.Signals}
-    seems = ", it seems for want of memory" if lacked_memory else ""
-    return f"the process that answers was killed by signal {number}{names.get(number, '')}{seems}"
 
 
 def _because(reason: str, answer: Answer, request: Request) -> Answer:

@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 from hotfire.errors import InstanceError
 from hotfire.instances.channel import FrameProtocol, connect
+from hotfire.instances.fates import MemoryWatch
 from hotfire.instances.jobs import Job
-from hotfire.instances.memory import kills
 from hotfire_worker.wire import Header
 
 _QUICK_SECONDS = 0.005
@@ -41,7 +41,9 @@ class Worker:
         self.has_answered = False
         self.is_debugged = False
         """Whether a request may be held in it for as long as somebody looks."""
-        self._kills = kills()
+        self.is_killed = False
+        """Whether we have ended it."""
+        self.memory = MemoryWatch()
         self._begun = 0.0
         self._durations: deque[float] = deque([_QUICK_SECONDS], maxlen=15)
         self._lost = lost
@@ -67,11 +69,6 @@ class Worker:
         if len(self.jobs) > 1 or self.jobs[0].mark or self.is_debugged:
             return False
         return statistics.median(self._durations) < _QUICK_SECONDS
-
-    @property
-    def lacked_memory(self) -> bool:
-        """Whether it may have ended for want of memory: the kernel has ended some process so in its time."""
-        return kills() > self._kills
 
     def give(self, job: Job) -> None:
         """Send it a request."""
@@ -103,6 +100,7 @@ class Worker:
 
     def kill(self) -> None:
         """End it at once."""
+        self.is_killed = True
         if self.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)

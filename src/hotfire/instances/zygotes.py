@@ -15,6 +15,7 @@ from typing import Any
 import hotfire_worker
 from hotfire.errors import InstanceError, LoadFailed
 from hotfire.instances.channel import ControlChannel
+from hotfire.instances.fates import Ends
 from hotfire.instances.holders import Census, Holder
 from hotfire.instances.preloads import Preloads
 from hotfire_worker.wire import Header
@@ -39,6 +40,9 @@ _READ_AT_IMPORT_TOO = ("SAGEMAKER_BASE_DIR", "SAGEMAKER_MULTI_MODEL")
 _IDLE_SECONDS = 600.0
 """After so long a zygote without holders ends."""
 _TOOLKIT = "sagemaker-pytorch-inference"
+
+_SECONDS_TO_END = 1.0
+"""For which a process that is lost is waited for, to know how it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class Zygote:
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._control = ControlChannel(self._event, self._lost)
         self._became = False
+        self._ends = Ends()
         self.holders = 0
         self.retirement: asyncio.TimerHandle | None = None
 
@@ -157,7 +162,7 @@ class Zygote:
             self._census.died(holder.pid)
             on_lost()
 
-        holder = Holder(lost)
+        holder = Holder(lost, self._code_of)
         ours, theirs = socket.socketpair()
         await holder.control.open(ours)
         try:
@@ -174,12 +179,24 @@ class Zygote:
         self._control.close()
         self._reap()
 
+    async def _code_of(self, pid: int) -> int | None:
+        """With which a holder ended."""
+        if not self._became:
+            return await self._ends.code(pid)
+        assert self._process is not None
+        try:
+            return await asyncio.to_thread(self._process.wait, _SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            return None
+
     def _reap(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def _event(self, header: Header) -> None:
+        if header["event"] == "end":
+            self._ends.tell(header["pid"], header["status"])
         if self._ready.done():
             return
         if header["event"] == "ready":
