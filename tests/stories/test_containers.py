@@ -81,6 +81,18 @@ def test_a_version_that_dies_leaves_the_one_that_serves(
     assert names() == before
 
 
+def test_what_the_container_printed_of_a_failed_example_is_told_by_this_deploy_and_the_next(
+    deployed: Project,
+) -> None:
+    deployed.edit('    print("loaded"', '    global json\n    json = None\n    print("loaded"')
+    deployed.write("examples/one.json", '{"request": {"body": [1]}}')
+    for failed in (deployed.hotfire("deploy"), deployed.hotfire("deploy")):
+        assert failed.returncode == 1
+        assert "  The container printed: AttributeError: 'NoneType' object has no" in failed.stderr
+        assert "`hotfire logs` shows what the container printed." in failed.stderr
+    assert "is up to date" in failed.stdout
+
+
 def test_a_region_that_was_killed_finds_its_container_again(
     machine: Machine, deployed: Project, names: Callable[[], list[str]]
 ) -> None:
