@@ -649,3 +649,11 @@ def test_a_request_over_the_limit_of_sagemaker_is_doubted() -> None:
 def test_a_request_is_told_by_how_it_begins(start: bytes, shown: str) -> None:
     sent = Sent("text/csv", "", start, 2000)
     assert sent_text(sent) == f"text/csv · 2,000 bytes · {shown}"
+
+
+def test_what_was_printed_of_the_reason_goes_before_what_is_known() -> None:
+    failure = Failure.of("no answer within 60 s")
+    told = failure.because("ModuleNotFoundError: No module named 'nosuchthing'")
+    assert told.headline == "ModuleNotFoundError: No module named 'nosuchthing'"
+    assert (told.advice or "").startswith("Add the line `nosuchthing`")
+    assert failure.because("") == failure

@@ -10,7 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -66,8 +66,8 @@ class Tried:
 
     @property
     def is_new(self) -> bool:
-        """Whether there is an answer, and nothing is known yet of what it should be."""
-        return not self.trial.example.expect.kinds and self.trial.answer.status != 0
+        """Whether there is a good answer, and nothing is known yet of what it should be."""
+        return not self.trial.example.expect.kinds and self.trial.verdict.passed
 
     @property
     def is_slower(self) -> bool:
@@ -436,8 +436,7 @@ class Session:
         """With what a container printed of why there is no answer: its server may be ready all the same."""
         if failure is None or trial.answer.status or not self._environment.in_containers:
             return failure
-        cause = last_exception(self._printed)
-        return replace(failure, errors=(("", cause), *failure.errors)) if cause else failure
+        return failure.because(last_exception(self._printed))
 
     def _accept(self) -> None:
         trials = [tried.trial for tried in self._tried]

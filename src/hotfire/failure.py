@@ -7,7 +7,7 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,10 @@ class Failure:
         errors = (f"{kind}: {message}" if kind else message for kind, message in self.errors)
         headers = (f"Content-Type: {self.sent.content_type}",) if self.sent else ()
         return advice("\n".join((f"in {self.function}", *errors, *headers)))
+
+    def because(self, cause: str) -> Failure:
+        """With what was printed of the reason, before what is known; without any it is the same."""
+        return replace(self, errors=(("", cause), *self.errors)) if cause else self
 
     def is_as(self, other: Failure) -> bool:
         """Whether it is the same as another one, of another request."""

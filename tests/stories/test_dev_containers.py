@@ -275,6 +275,20 @@ def test_of_an_image_that_is_not_ours_each_save_starts_another_container(
         assert [one["Id"] for one in containers(docker, machine)] != before
 
 
+def test_a_failure_of_an_example_of_which_nothing_is_expected_is_not_offered_to_be_accepted(
+    project: Project, tiny_image: str
+) -> None:
+    project.configure(model_name=project.name, instance_type="local_container", image=tiny_image)
+    project.write("serve.py", HANDLER.replace("    if data ==", "    import nosuchthing\n    if data =="))
+    project.write("examples/one.json", json.dumps({"request": {"body": [1]}}))
+    with closing(project.dev()) as dev:
+        dev.until("status 500, expected 200")
+        project.edit("    import nosuchthing\n", "")
+        dev.until("✓", "one")
+        dev.until("new: nothing is expected of it yet")
+        assert sum("new: nothing is expected" in line for line in dev.said) == 1
+
+
 def test_saves_are_taken_in_though_no_image_of_the_requirements_can_be_built(
     machine: Machine, project: Project, own_image: Any
 ) -> None:
