@@ -1,7 +1,7 @@
 from typing import Any
 
 from hotfire.autoscaling import SCALING_TAG, most, plan, removal
-from hotfire.environment import Autoscaling
+from hotfire.hosting_settings import Autoscaling
 from hotfire.wanted import Wanted
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:endpoint/news"

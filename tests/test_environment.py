@@ -9,8 +9,9 @@ import pytest
 
 from hotfire import environment
 from hotfire.app_schema import App
-from hotfire.environment import Asynchronous, Autoscaling, Environment, Serverless, is_one_edit, load
+from hotfire.environment import Environment, is_one_edit, load
 from hotfire.errors import ConfigError, ProjectError
+from hotfire.hosting_settings import Asynchronous, Autoscaling, Serverless
 from hotfire.image_settings import ImageSettings
 
 ARTICLE = """\

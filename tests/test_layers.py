@@ -140,7 +140,7 @@ ROWS = (
     ("container_images", "image_failures", "image_order"),
     ("endpoint_session", "sagemaker_sdk", "raw_settings", "ray_settings"),
     ("tracing", "examples", "folders", "environment", "refusals"),
-    ("image_settings", "container_builds", "image_recipe"),
+    ("image_settings", "container_builds", "image_recipe", "hosting_settings"),
     ("app_config", "app_inference"),
     ("app_schema",),
     ("app_inputs", "body_template"),

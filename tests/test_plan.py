@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from hotfire.environment import Autoscaling
 from hotfire.errors import DeployError, ForeignEndpoint
+from hotfire.hosting_settings import Autoscaling
 from hotfire.plan import Existing, Made, Plan, cleanup, delete, plan, previous, rollback
 from hotfire.wanted import Wanted
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from hotfire.environment import Asynchronous, Environment, Serverless
+from hotfire.environment import Environment
 from hotfire.errors import ConfigError
+from hotfire.hosting_settings import Asynchronous, Serverless
 from hotfire.model_data import ModelData, Packed
 from hotfire.wanted import Site, Wanted, is_config, is_model, model_of, stem, tag_value, wanted
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hotfire.calls import Call, add_tags
-from hotfire.environment import Autoscaling
+from hotfire.hosting_settings import Autoscaling
 from hotfire.wanted import Wanted
 
 SCALING_TAG = "hotfire:autoscaling"

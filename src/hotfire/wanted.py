@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hotfire.environment import Autoscaling, Environment
+from hotfire.environment import Environment
 from hotfire.errors import ImageError
+from hotfire.hosting_settings import Autoscaling
 from hotfire.images import image_uri, is_gpu, ray_uri
 from hotfire.model_data import ModelData
 from hotfire.raw_settings import merged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hotfire.environment import STARTUP_SECONDS
+from hotfire.hosting_settings import STARTUP_SECONDS
 from hotfire.instance_types import GIB, memory, vcpus
 from hotfire.preflight.finding import Found, Rule, Severity
 from hotfire.preflight.subject import CODE, Subject
