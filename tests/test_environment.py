@@ -11,7 +11,7 @@ from hotfire import environment
 from hotfire.app_schema import App
 from hotfire.environment import Environment, is_one_edit, load
 from hotfire.errors import ConfigError, ProjectError
-from hotfire.hosting_settings import Asynchronous, Autoscaling, Serverless
+from hotfire.hosting_settings import STARTUP_SECONDS, Asynchronous, Autoscaling, Serverless
 from hotfire.image_settings import ImageSettings
 
 ARTICLE = """\
@@ -333,7 +333,7 @@ def test_the_bounds_of_a_startup_timeout_are_sagemaker_s() -> None:
 
     shapes = Loader().load_service_model("sagemaker", "service-2")["shapes"]
     bounds = shapes["ProductionVariantContainerStartupHealthCheckTimeoutInSeconds"]
-    assert (bounds["min"], bounds["max"]) == environment.STARTUP_SECONDS
+    assert (bounds["min"], bounds["max"]) == STARTUP_SECONDS
 
 
 def test_a_near_instance_type_is_offered(project: Path) -> None:
