@@ -373,7 +373,7 @@ ASKED = {
     "ended by itself": Case(
         handler(predict_fn="\ndef predict_fn(data, model):\n    os._exit(3)\n"),
         "",
-        "ended, with exit code 3",
+        "ended with exit code 3",
         "raise an exception",
     ),
 }

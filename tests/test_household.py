@@ -136,7 +136,9 @@ async def test_a_model_that_is_loaded_anew_has_the_newer_code(served: Served) ->
     await gone(heir, killed)
     assert (await ask(heir)).startswith("new")
     assert [line for line in served.printed if line == "loaded"] == ["loaded", "loaded"]
-    assert {f"hotfire: worker {pid} ended" for pid in killed} <= set(served.printed)
+    async with asyncio.timeout(30):
+        while not {f"hotfire: worker {pid} ended" for pid in killed} <= set(served.printed):
+            await asyncio.sleep(0.01)
     await heir.stop()
 
 
