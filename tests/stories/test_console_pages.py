@@ -420,6 +420,7 @@ def test_every_page_is_for_everybody(scene: Scene, window: Any, axe: Any, size: 
     found: dict[str, list[str]] = {}
 
     def look(name: str) -> None:
+        one.page.wait_for_load_state()  # what is there before its style is wider
         found[name] = ["it is too wide"] if one.is_wider() else []
         for scheme in ("dark", "light"):
             one.page.emulate_media(color_scheme=scheme)
