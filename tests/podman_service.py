@@ -24,7 +24,8 @@ def running(program: str, folder: Path) -> Iterator[Mapping[str, str]]:
     address = folder / "podman.sock"
     with (folder / "log").open("ab") as log:
         command = [*own, "system", "service", "--time=0", f"unix://{address}"]
-        service = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        # Beside itself it leaves a file for each container that lacked memory.
+        service = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder)
     try:
         deadline = time.monotonic() + SECONDS
         while not address.exists():

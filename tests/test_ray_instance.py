@@ -199,7 +199,7 @@ async def test_a_replica_that_ends_costs_what_it_had_in_hand(
 ) -> None:
     answer = await instance.invoke(request("exit"))
     assert (answer.status, json.loads(answer.body)["message"]) == (500, "Worker died.")
-    assert any("the replica that had a request in hand has ended" in line for line in printed)
+    assert any("a replica gave no answer: it has ended" in line for line in printed)
     async with asyncio.timeout(SECONDS):
         while (await instance.invoke(request())).status != 200:
             await asyncio.sleep(0.2)
@@ -443,6 +443,35 @@ async def test_what_could_not_be_ended_is_when_the_cluster_is_back(
     with dashboard(answers, urlsplit(address).port or 0, ordered):
         await until(lambda: bool(ordered))
         assert "delete s hotfire-x" in json.loads(ordered[0])["entrypoint"]
+        await until(lambda: json.loads((tmp_path / "ray.json").read_text())["ports"] == {})
+        await host.close()
+
+
+async def test_a_cluster_that_is_away_is_remembered_while_something_may_be_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hotfire.instances.ray_host._SECONDS_UNTIL_BACK", 0.05)
+    answers = answering()
+    before = RayHost(tmp_path, {})
+    with dashboard(answers) as address:
+        await before.site(address)
+        prefix = waiting(before, tmp_path, address)._order.prefix
+        await killed(before)
+
+    # The one that wanted what is left is deleted before the cluster is back.
+    host = RayHost(tmp_path, {})
+    instance = waiting(host, tmp_path, address)
+    host.open()
+    starting = asyncio.ensure_future(instance.start())
+    await asyncio.sleep(0)
+    await instance.stop()
+    await asyncio.wait([starting])
+    assert address in json.loads((tmp_path / "ray.json").read_text())["ports"]
+    answers["/api/serve/applications/"] = serves(f"{prefix}-aaaaaa")
+    ordered: list[str] = []
+    with dashboard(answers, urlsplit(address).port or 0, ordered):
+        await until(lambda: bool(ordered))
+        assert f"{prefix}-aaaaaa" in json.loads(ordered[0])["entrypoint"]
         await until(lambda: json.loads((tmp_path / "ray.json").read_text())["ports"] == {})
         await host.close()
 

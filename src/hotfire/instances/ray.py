@@ -36,8 +36,8 @@ class Sites(Protocol):
     def doom(self, address: str, name: str) -> None:
         """One that could not be ended, since the cluster did not answer: it is to be, when that does."""
 
-    def unclaim(self, address: str) -> None:
-        """An instance on a cluster has stopped."""
+    def unclaim(self, address: str, prefix: str) -> None:
+        """An instance that may have claimed one has stopped."""
 
 
 class RayInstance(RemoteInstance):
@@ -57,7 +57,7 @@ class RayInstance(RemoteInstance):
     async def stop(self) -> None:
         """End, after the requests in hand are answered."""
         await super().stop()
-        self._sites.unclaim(self._address)
+        self._sites.unclaim(self._address, self._order.prefix)
 
     async def _ask(self, request: Request) -> Reply:
         """Send a request by any node that takes it."""
@@ -84,7 +84,9 @@ class RayInstance(RemoteInstance):
             return Answer(reply.status, headers, body)
         said = body.decode("utf-8", "replace").strip()
         if reply.status == 500:
-            self._say(f"the replica that had a request in hand has ended (Ray Serve says: {said})")
+            self._say(
+                f"a replica gave no answer: it has ended, it seems (Ray Serve says: {said})"
+            )
         return _of_ray(reply.status, said)
 
     async def _bring(self) -> None:

@@ -64,7 +64,10 @@ class RayHost:
         self._kept: dict[RaySite, list[str]] = {}
         """What is left on a cluster that somebody may claim, once it has been looked for."""
         self._searches: dict[str, asyncio.Task[None]] = {}
-        self._errands: set[asyncio.Task[None]] = set()
+        self._searched: set[str] = set()
+        """Where all that was left has been found."""
+        self._errands: dict[str, asyncio.Task[None]] = {}
+        """By the application that is to be ended."""
 
     def open(self) -> None:
         """Look for what a region that was killed has left, once the instances that may claim it are made.
@@ -104,21 +107,20 @@ class RayHost:
             kept.remove(claimed)
         return claimed
 
-    def unclaim(self, address: str) -> None:
-        """An instance on a cluster has stopped; the last one's cluster is forgotten, with nothing of ours."""
+    def unclaim(self, address: str, prefix: str) -> None:
+        """An instance on a cluster has stopped; what it may have claimed is wanted no longer."""
         self._instances[address] -= 1
-        if not self._instances[address] and not self._errands:
-            self._forget(address)
+        self._wanted[prefix] -= 1
+        self._forget_if_done_with(address)
 
     def doom(self, address: str, name: str) -> None:
         """End an application when the cluster answers again."""
-        errand = asyncio.get_running_loop().create_task(self._end(address, name))
-        self._errands.add(errand)
-        errand.add_done_callback(self._errands.discard)
+        self._errands[name] = asyncio.get_running_loop().create_task(self._end(address, name))
+        self._instances[address] += 1  # until then the cluster is remembered
 
     async def close(self) -> None:
         """End what nobody has claimed, and let the clusters go; those with nothing of ours are forgotten."""
-        for task in (*self._searches.values(), *self._errands):
+        for task in (*self._searches.values(), *self._errands.values()):
             task.cancel()
         for site in set(self._sites.values()):
             if await self._cleared(site):
@@ -158,7 +160,9 @@ class RayHost:
                 if site not in self._kept:
                     self._kept[site] = await self._sorted(site)
 
-        await self._persist(sort)
+        if await self._persist(sort):
+            self._searched.add(address)
+            self._forget_if_done_with(address)
 
     async def _end(self, address: str, name: str) -> None:
         """End an application, however late the cluster is back."""
@@ -166,12 +170,13 @@ class RayHost:
         async def end() -> None:
             await (await self.site(address)).delete(name)
 
-        await self._persist(end)
-        if not self._instances[address]:
-            self._forget(address)
+        if await self._persist(end):
+            del self._errands[name]
+            self._instances[address] -= 1
+            self._forget_if_done_with(address)
 
-    async def _persist(self, do: Callable[[], Awaitable[None]]) -> None:
-        """Do something on a cluster as soon as it answers."""
+    async def _persist(self, do: Callable[[], Awaitable[None]]) -> bool:
+        """Do something on a cluster as soon as it answers; whether it could be done."""
         told = ""
         while True:
             try:
@@ -181,10 +186,10 @@ class RayHost:
                     told = error.message
                     _log.warning("applications may be left: %s", told)
                 if not isinstance(error, ClusterAway):
-                    return
+                    return False
                 await asyncio.sleep(_SECONDS_UNTIL_BACK)
             else:
-                return
+                return True
 
     async def _sorted(self, site: RaySite) -> list[str]:
         """The applications that somebody may claim; the others are ended."""
@@ -210,6 +215,12 @@ class RayHost:
             _log.warning("applications may be left: %s", error.message)
             return False
         return True
+
+    def _forget_if_done_with(self, address: str) -> None:
+        """Where nothing of ours can be any more, the next region need not look."""
+        is_searched = address not in self._searches or address in self._searched
+        if is_searched and not self._instances[address]:
+            self._forget(address)
 
     def _forget(self, address: str) -> None:
         ports = {one: port for one, port in self._record.ports.items() if one != address}
