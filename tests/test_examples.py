@@ -243,6 +243,19 @@ def test_an_error_fails_and_shows_the_body(tmp_path: Path) -> None:
     assert verdict.errors == ('status 500, expected 200: {"error": "no"}',)
 
 
+def test_of_a_traceback_the_end_is_shown_with_its_place_in_the_handler(tmp_path: Path) -> None:
+    trace = (
+        "oops\nTraceback (most recent call last):\n"
+        '  File "/site-packages/sagemaker_inference/transformer.py", line 150, in transform\n    result = 1\n'
+        '  File "/homes/1/model/code/serve.py", line 36, in predict_fn\n    raise ValueError("oops")\n'
+        "ValueError: oops\n"
+    )
+    said = Answer(500, "text/plain", trace.encode())
+    assert check(tmp_path, said).errors == (
+        "status 500, expected 200: ValueError: oops (serve.py:36, in predict_fn)",
+    )
+
+
 def test_an_expected_error_passes(tmp_path: Path) -> None:
     assert check(tmp_path, answer("no", 400), status=400).passed
 

@@ -20,6 +20,7 @@ from hotfire.errors import ProjectError
 _BODY_MEMBERS = ("body", "body_base64", "body_file")
 _NOT_BOOLEAN = ("status", "top", "tolerance")
 _KINDS = ("status", "content_type", "schema", "top", "value")
+_FRAME = re.compile(r'^ *File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<name>\w+)$', re.MULTILINE)
 _NAME = re.compile(r"\w[\w. -]*")
 
 _PARAMETERS = {
@@ -162,13 +163,23 @@ def check(example: Example, answer: Answer) -> Verdict:
     """
     expect = example.expect
     if answer.status != expect.status:
-        message = f"status {answer.status}, expected {expect.status}: {shown(answer.value, 300)}"
+        message = f"status {answer.status}, expected {expect.status}: {_said(answer.value)}"
         return Verdict(example.name, (message,), seconds=answer.seconds, has_answer=False)
     errors = [*_schema_errors(expect, answer), *_top_errors(expect, answer)]
     differences = (*_type_differences(expect, answer), *_value_differences(expect, answer))
     if expect.strict and differences:
         errors += [f"{one} (the example is strict)" for one in differences]
     return Verdict(example.name, tuple(errors), differences, answer.seconds)
+
+
+def _said(value: Any) -> str:
+    """What an answer of another status says; of a traceback its end, with its place in the handler."""
+    if not isinstance(value, str) or "Traceback (most recent call last):" not in value:
+        return shown(value, 300)
+    frames = list(_FRAME.finditer(value))
+    at = next((frame for frame in reversed(frames) if "/code/" in frame["file"]), None)
+    last = value.rstrip().splitlines()[-1][:300]
+    return f"{last} ({Path(at['file']).name}:{at['line']}, in {at['name']})" if at is not None else last
 
 
 def record(folder: Path, name: str, request: ExampleRequest, answer: Answer) -> Path:
