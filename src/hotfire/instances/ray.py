@@ -84,9 +84,7 @@ class RayInstance(RemoteInstance):
             return Answer(reply.status, headers, body)
         said = body.decode("utf-8", "replace").strip()
         if reply.status == 500:
-            self._say(
-                f"a replica gave no answer: it has ended, it seems (Ray Serve says: {said})"
-            )
+            self._say(f"a replica gave no answer: it has ended, it seems (Ray Serve says: {said})")
         return _of_ray(reply.status, said)
 
     async def _bring(self) -> None:
